@@ -1,0 +1,192 @@
+//! A bounded map that forgets by the CLOCK rule: a second chance for whatever was asked for since the hand last passed.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A map whose values weigh at most `capacity` together. Hits take a shared lock only.
+///
+/// Evicted values are dropped after the lock is released, however long that takes.
+pub(crate) struct ClockCache<K, V> {
+    ring: RwLock<Ring<K, V>>,
+    capacity: usize,
+}
+
+struct Ring<K, V> {
+    places: HashMap<K, usize>,
+    slots: Vec<Option<Slot<K, V>>>,
+    free: Vec<usize>,
+    hand: usize,
+    weight: usize,
+}
+
+struct Slot<K, V> {
+    key: K,
+    value: V,
+    weight: usize,
+    asked_for: AtomicBool,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let ring = Ring { places: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, weight: 0 };
+        Self { ring: RwLock::new(ring), capacity }
+    }
+
+    pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let ring = self.read();
+        let slot = ring.slots.get(*ring.places.get(key)?)?.as_ref()?;
+        slot.asked_for.store(true, Ordering::Relaxed);
+        Some(slot.value.clone())
+    }
+
+    /// Keeps `value`, and makes room for it. One that weighs more than the whole capacity is not kept.
+    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        if weight > self.capacity {
+            self.remove(&key);
+            return;
+        }
+        let mut dropped = Vec::new();
+        let mut ring = self.write();
+        dropped.extend(ring.take(&key));
+        while ring.weight + weight > self.capacity {
+            dropped.extend(ring.evict());
+        }
+        ring.put(key, value, weight);
+        drop(ring);
+    }
+
+    pub(crate) fn remove<Q: Hash + Eq + ?Sized>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        let taken = self.write().take(key);
+        drop(taken);
+    }
+
+    #[cfg(test)]
+    fn weight(&self) -> usize {
+        self.read().weight
+    }
+
+    // A panic under the lock can only be that of an allocation, and leaves the ring whole.
+    fn read(&self) -> RwLockReadGuard<'_, Ring<K, V>> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Ring<K, V>> {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq + Clone, V> Ring<K, V> {
+    fn put(&mut self, key: K, value: V, weight: usize) {
+        let slot = Some(Slot { key: key.clone(), value, weight, asked_for: AtomicBool::new(false) });
+        let free = self.free.pop().and_then(|place| Some((place, self.slots.get_mut(place)?)));
+        let place = if let Some((place, empty)) = free {
+            *empty = slot;
+            place
+        } else {
+            self.slots.push(slot);
+            self.slots.len() - 1
+        };
+        self.places.insert(key, place);
+        self.weight += weight;
+    }
+
+    fn take<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<Slot<K, V>>
+    where
+        K: Borrow<Q>,
+    {
+        let place = self.places.remove(key)?;
+        self.vacate(place)
+    }
+
+    /// Moves the hand to the next slot nobody has asked for and empties it. `None` only where all slots are empty.
+    fn evict(&mut self) -> Option<Slot<K, V>> {
+        for _ in 0..2 * self.slots.len() {
+            let place = self.hand;
+            self.hand = (self.hand + 1) % self.slots.len();
+            let Some(Some(slot)) = self.slots.get(place) else { continue };
+            if !slot.asked_for.swap(false, Ordering::Relaxed) {
+                let key = slot.key.clone();
+                if let Entry::Occupied(entry) = self.places.entry(key) {
+                    entry.remove();
+                }
+                return self.vacate(place);
+            }
+        }
+        None
+    }
+
+    fn vacate(&mut self, place: usize) -> Option<Slot<K, V>> {
+        let slot = self.slots.get_mut(place)?.take()?;
+        self.weight -= slot.weight;
+        self.free.push(place);
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_outlives_what_was_not() {
+        let cache = ClockCache::new(3);
+        for key in 0..3 {
+            cache.insert(key, key, 1);
+        }
+        assert_eq!(cache.get(&0), Some(0));
+        cache.insert(3, 3, 1);
+        assert_eq!(cache.get(&0), Some(0));
+        assert_eq!(cache.get(&1), None);
+    }
+
+    #[test]
+    fn a_value_heavier_than_the_cache_is_not_kept_and_nothing_old_in_its_place() {
+        let cache = ClockCache::new(10);
+        cache.insert("a", 1, 4);
+        cache.insert("b", 1, 4);
+        cache.insert("a", 2, 11);
+        assert_eq!((cache.get("a"), cache.get("b")), (None, Some(1)));
+    }
+
+    proptest! {
+        /// Whatever is done, the weight is bounded, and a hit is the value last inserted.
+        #[test]
+        fn never_heavier_than_its_capacity_and_never_wrong(
+            steps in prop::collection::vec((0..3u8, 0..20u32, 0..6usize), 0..300)
+        ) {
+            let cache = ClockCache::new(20);
+            let mut last = HashMap::new();
+            for (time, (what, key, weight)) in steps.into_iter().enumerate() {
+                match what {
+                    0 => {
+                        cache.insert(key, time, weight);
+                        last.insert(key, time);
+                    }
+                    1 => {
+                        cache.remove(&key);
+                        last.remove(&key);
+                        prop_assert_eq!(cache.get(&key), None);
+                    }
+                    _ => {
+                        if let Some(hit) = cache.get(&key) {
+                            prop_assert_eq!(Some(&hit), last.get(&key));
+                        }
+                    }
+                }
+                prop_assert!(cache.weight() <= 20);
+            }
+        }
+    }
+}

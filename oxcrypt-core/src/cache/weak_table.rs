@@ -1,0 +1,87 @@
+//! Objects that are one and the same for as long as anybody holds them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Finds the object of a key while somebody holds it, and keeps nothing alive itself.
+pub(crate) struct WeakTable<K, V> {
+    entries: Mutex<Entries<K, V>>,
+}
+
+struct Entries<K, V> {
+    map: HashMap<K, Weak<V>>,
+    /// When the table has grown to this, dead entries are swept out. Doubling keeps that cheap on average.
+    sweep_at: usize,
+}
+
+const SMALLEST_SWEEP: usize = 256;
+
+impl<K: Hash + Eq, V> WeakTable<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { entries: Mutex::new(Entries { map: HashMap::new(), sweep_at: SMALLEST_SWEEP }) }
+    }
+
+    /// Returns the live object of `key` if `fits` accepts it, else a new one that takes its place.
+    pub(crate) fn get_or_insert(
+        &self,
+        key: K,
+        fits: impl FnOnce(&V) -> bool,
+        new: impl FnOnce() -> V,
+    ) -> Arc<V> {
+        let mut entries = self.lock();
+        if let Some(live) = entries.map.get(&key).and_then(Weak::upgrade) {
+            if fits(&live) {
+                return live;
+            }
+            // Whoever held the last other reference may be gone by now; its drop must not run under the lock.
+            let fresh = entries.put(key, new());
+            drop(entries);
+            drop(live);
+            return fresh;
+        }
+        entries.put(key, new())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq, V> Entries<K, V> {
+    fn put(&mut self, key: K, value: V) -> Arc<V> {
+        if self.map.len() >= self.sweep_at {
+            self.map.retain(|_, weak| weak.strong_count() > 0);
+            self.sweep_at = (2 * self.map.len()).max(SMALLEST_SWEEP);
+        }
+        let value = Arc::new(value);
+        self.map.insert(key, Arc::downgrade(&value));
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_the_same_while_it_is_held() {
+        let table = WeakTable::new();
+        let held = table.get_or_insert(1, |_| true, || "held");
+        assert!(Arc::ptr_eq(&held, &table.get_or_insert(1, |_| true, || "new")));
+        assert_eq!(*table.get_or_insert(1, |_| false, || "other"), "other");
+        drop(held);
+        assert_eq!(*table.get_or_insert(1, |_| true, || "new"), "new");
+    }
+
+    #[test]
+    fn what_nobody_holds_is_swept_out() {
+        let table = WeakTable::new();
+        let held: Vec<_> = (0..100).map(|key| table.get_or_insert(key, |_| true, || key)).collect();
+        for key in 100..100_000 {
+            table.get_or_insert(key, |_| true, || key);
+        }
+        assert!(table.lock().map.len() <= SMALLEST_SWEEP);
+        assert!(held.iter().all(|value| Arc::ptr_eq(value, &table.get_or_insert(**value, |_| true, || 0))));
+    }
+}

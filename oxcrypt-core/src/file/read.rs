@@ -1,0 +1,175 @@
+//! The storage half of reading: runs of missing chunks, one ciphertext read each.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::resident::{Content, copy_span, span_len};
+use super::{File, Plan};
+use crate::cache::ClearChunk;
+use crate::chunk::{ChunkIndex, PAYLOAD_LEN, Span};
+use crate::crypto::{ContentCipher, FileHeader};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The longest run that is read at once: 4 MiB of cleartext.
+const MAX_RUN: u64 = 128;
+
+/// Chunks that follow one another, none of them in memory.
+struct Run {
+    chunks: Range<u64>,
+}
+
+impl File {
+    pub(super) fn read_from_storage(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        let content = self.resident.content();
+        let plan = content.plan(offset, buf.len())?;
+        if content.stored_len == 0 {
+            // A file of no bytes has no header either.
+            return Ok(0);
+        }
+        let missing = self.fill_from_cache(&content, &plan, offset, buf);
+        if missing.is_empty() && content.cipher.is_none() {
+            self.cipher(&content)?;
+        }
+        for run in missing {
+            self.read_run(&content, &run, offset, plan.len, buf)?;
+        }
+        Ok(plan.len)
+    }
+
+    /// Copies what memory has into `buf` and returns what it lacks, as runs.
+    fn fill_from_cache(&self, content: &Content, plan: &Plan, offset: u64, buf: &mut [u8]) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for index in content.layout.chunk_at(offset).0..plan.end.0 {
+            let part = part_of(content, ChunkIndex(index), offset, plan.len);
+            let cached = self.resident.cached(content, ChunkIndex(index));
+            let copied = match (cached, &part) {
+                (Some(_), None) => true,
+                (Some(chunk), Some((span, range))) => {
+                    buf.get_mut(range.clone()).is_some_and(|into| copy_span(&chunk, *span, into))
+                }
+                (None, _) => false,
+            };
+            if copied {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.chunks.end == index && run.chunks.end - run.chunks.start < MAX_RUN => {
+                    run.chunks.end += 1;
+                }
+                _ => runs.push(Run { chunks: index..index + 1 }),
+            }
+        }
+        runs
+    }
+
+    /// Reads a run's ciphertext at once and decrypts each chunk, also behind a damaged one: what is sound goes to the
+    /// cache, so that reading around the damage costs nothing more.
+    fn read_run(&self, content: &Content, run: &Run, offset: u64, len: usize, buf: &mut [u8]) -> Result<()> {
+        let layout = content.layout;
+        let mut range = layout.ciphertext_range(
+            ChunkIndex(run.chunks.start),
+            ChunkIndex(run.chunks.end),
+            content.stored_len,
+        );
+        // The header lies before chunk 0: where it is not known yet it comes along.
+        let with_header = content.cipher.is_none() && run.chunks.start == 0;
+        if with_header {
+            range.start = 0;
+        }
+        self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
+            self.read_exactly(range.start, ciphertext)?;
+            let (cipher, chunks) = if with_header {
+                let (header, chunks) = ciphertext.split_at(to_usize(layout.header_len()));
+                (self.decrypt_header(content, header)?, chunks)
+            } else {
+                (self.cipher(content)?, &*ciphertext)
+            };
+            let mut first_error = Ok(());
+            for (index, chunk) in run.chunks.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
+                let index = ChunkIndex(index);
+                let result = self.decrypt_chunk(
+                    content,
+                    &cipher,
+                    index,
+                    chunk,
+                    part_of(content, index, offset, len),
+                    buf,
+                );
+                first_error = first_error.and(result);
+            }
+            first_error
+        })
+    }
+
+    /// Decrypts one chunk to where it is wanted: its part of `buf`, and the cache.
+    fn decrypt_chunk(
+        &self,
+        content: &Content,
+        cipher: &ContentCipher,
+        index: ChunkIndex,
+        chunk: &[u8],
+        part: Option<(Span, Range<usize>)>,
+        buf: &mut [u8],
+    ) -> Result<()> {
+        let damaged = |_| Error::damaged(format!("chunk {} does not authenticate", index.0));
+        let payload_len = chunk.len().saturating_sub(to_usize(content.layout.overhead()));
+        let into = part.as_ref().and_then(|(_, range)| buf.get_mut(range.clone()));
+        if let Some(into) = into.filter(|into| !self.resident.caches_chunks() && into.len() == payload_len) {
+            return cipher.decrypt(index, chunk, into).map_err(damaged);
+        }
+        let mut clear = Zeroizing::new(vec![0; payload_len].into_boxed_slice());
+        cipher.decrypt(index, chunk, &mut clear).map_err(damaged)?;
+        if let Some((span, range)) = part {
+            let copied = buf.get_mut(range).is_some_and(|into| copy_span(&clear, span, into));
+            debug_assert!(copied, "a chunk holds the span that was cut from it");
+        }
+        if self.resident.caches_chunks() {
+            self.resident.keep(content, index, ClearChunk::new(clear));
+        }
+        Ok(())
+    }
+
+    /// The content's cipher, from memory or by reading the header alone.
+    fn cipher(&self, content: &Content) -> Result<Arc<ContentCipher>> {
+        if let Some(cipher) = &content.cipher {
+            return Ok(Arc::clone(cipher));
+        }
+        let mut header = vec![0; to_usize(content.layout.header_len())];
+        self.read_exactly(0, &mut header)?;
+        self.decrypt_header(content, &header)
+    }
+
+    fn decrypt_header(&self, content: &Content, header: &[u8]) -> Result<Arc<ContentCipher>> {
+        let header = FileHeader::decrypt(self.context.combo, &self.context.key, header)
+            .map_err(|_| Error::damaged("the header does not authenticate"))?;
+        let cipher = Arc::new(ContentCipher::new(&header, &self.context.key));
+        self.resident.keep_cipher(content, &cipher);
+        Ok(cipher)
+    }
+
+    fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let len = self.handle.read_at(offset, buf)?;
+        if len == buf.len() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Incomplete).because("the ciphertext became shorter while it was open"))
+        }
+    }
+}
+
+/// The part of the wanted range `offset..offset + len` that lies in a chunk, and where it goes in the buffer.
+fn part_of(content: &Content, index: ChunkIndex, offset: u64, len: usize) -> Option<(Span, Range<usize>)> {
+    let base = index.0 * PAYLOAD_LEN;
+    let from = base.max(offset);
+    let until = (base + PAYLOAD_LEN).min(offset.saturating_add(len as u64));
+    let span = content.layout.spans(from, until.checked_sub(from)?).next()?;
+    let start = to_usize(from - offset);
+    Some((span, start..start + span_len(span)))
+}
+
+/// Lengths here are those of buffers in memory, so they fit.
+fn to_usize(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}

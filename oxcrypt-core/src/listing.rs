@@ -1,0 +1,177 @@
+//! What a directory holds.
+
+use std::fmt;
+
+use crate::ciphertext_path::CiphertextPath;
+use crate::crypto::UndecryptableName;
+use crate::error::ErrorKind;
+use crate::name::Name;
+use crate::node::{NodeKind, Shape, Stored};
+
+/// The entries of a directory at one moment, in the order of the names shown.
+#[derive(Debug)]
+pub struct Listing {
+    entries: Vec<Entry>,
+    /// The storage answered every question.
+    complete: bool,
+    /// A name that is not here does not exist.
+    exhaustive: bool,
+}
+
+/// One entry of a listing: each stored entry is in it, sound or not.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// An entry with a name.
+    Sound(Found),
+    /// An entry that has no name that could be shown.
+    Damaged(DamagedEntry),
+}
+
+/// An entry with a name. What it is may not be known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub(crate) name: Name,
+    pub(crate) stored: Stored,
+    pub(crate) canonical: bool,
+}
+
+/// An entry without a name.
+#[derive(Clone, Debug)]
+pub struct DamagedEntry {
+    pub(crate) path: CiphertextPath,
+    pub(crate) shown: String,
+    pub(crate) damage: Damage,
+}
+
+/// Why an entry has no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The stored name cannot be decrypted, nor any part of it.
+    Name(UndecryptableName),
+    /// It decrypts to a name that no entry can have, such as `..` or one with a slash.
+    ForbiddenName,
+    /// The host's name is not UTF-8.
+    HostName,
+    /// A shortened entry without its `name.c9s`, perhaps not synced yet.
+    MissingLongName,
+    /// A `name.c9s` that holds no name.
+    BadLongName,
+    /// The host has something there that no vault has, such as a symbolic link.
+    NotOurs,
+    /// The storage did not tell the name.
+    Unreadable(ErrorKind),
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(why) => write!(f, "its name {why}"),
+            Self::ForbiddenName => f.write_str("its name is one that no entry can have"),
+            Self::HostName => f.write_str("its name on the storage is not UTF-8"),
+            Self::MissingLongName => f.write_str("its name.c9s is missing, perhaps not synced yet"),
+            Self::BadLongName => f.write_str("its name.c9s holds no name"),
+            Self::NotOurs => f.write_str("it is neither a file nor a folder on the storage"),
+            Self::Unreadable(kind) => write!(f, "its name could not be read: {kind}"),
+        }
+    }
+}
+
+impl Listing {
+    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_by(|a, b| a.shown().cmp(b.shown()));
+        let no_damage = |kind: fn(Damage) -> bool| {
+            !entries.iter().any(|entry| matches!(entry, Entry::Damaged(damaged) if kind(damaged.damage)))
+        };
+        let complete = no_damage(|damage| matches!(damage, Damage::Unreadable(_)));
+        // A shortened entry is found by its name even where the file that tells the name is not there.
+        let exhaustive =
+            complete && no_damage(|damage| matches!(damage, Damage::MissingLongName | Damage::BadLongName));
+        Self { entries, complete, exhaustive }
+    }
+
+    /// The entries, in the order of the names shown.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry that is shown under `name`.
+    #[must_use]
+    pub fn find(&self, name: &Name) -> Option<&Found> {
+        let first = self.entries.partition_point(|entry| entry.shown() < name.as_str());
+        let same = self.entries.get(first..)?.iter().take_while(|entry| entry.shown() == name.as_str());
+        same.into_iter().find_map(|entry| match entry {
+            Entry::Sound(found) => Some(found),
+            Entry::Damaged(_) => None,
+        })
+    }
+
+    /// Whether it may be remembered: no question about it failed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether a name that is not in it does not exist.
+    pub(crate) fn is_exhaustive(&self) -> bool {
+        self.exhaustive
+    }
+}
+
+impl Entry {
+    /// The name, or what stands for it where there is none.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Sound(found) => found.name.as_str(),
+            Self::Damaged(damaged) => &damaged.shown,
+        }
+    }
+}
+
+impl Found {
+    /// The name it is shown under: unique in its listing.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What it is, where the listing tells that for nothing: for files whose name is not shortened.
+    #[must_use]
+    pub fn kind(&self) -> Option<NodeKind> {
+        (self.stored.shape == Shape::Plain).then_some(NodeKind::File)
+    }
+
+    /// Whether the host spells it otherwise than this crate would: a conflict copy of a sync client, a name that is
+    /// not in NFC, a shortened name that need not be.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        !self.canonical
+    }
+
+    /// The entry in the storage.
+    #[must_use]
+    pub fn path(&self) -> &CiphertextPath {
+        &self.stored.path
+    }
+}
+
+impl DamagedEntry {
+    /// The host's name of the entry: no cleartext is known.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The entry in the storage. Where the host's name is not UTF-8, this is only near it.
+    #[must_use]
+    pub fn path(&self) -> &CiphertextPath {
+        &self.path
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.damage
+    }
+}

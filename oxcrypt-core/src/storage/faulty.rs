@@ -1,0 +1,409 @@
+//! A store that fails on purpose, and remembers what a crash would have left.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    Attributes, BlockFile, BlockStorage, EntryKind, Listed, MemoryStorage, Metadata, OpenMode, Replace, Space,
+};
+use crate::ciphertext_path::CiphertextPath;
+
+mod journal;
+
+pub use journal::Crash;
+use journal::{Journal, Mutation};
+
+/// A [`MemoryStorage`] whose calls are counted, recorded, and answered as a test wants.
+///
+/// Each call of a required method counts once; what a provided method is made of counts as such. The script set by
+/// [`on_call`](Self::on_call) is asked before each call and may fail it, hold it at a [`Gate`], or panic. All mutations
+/// are recorded, and [`crash_image`](Self::crash_image) makes what would be left of them after a crash.
+pub struct FaultyStorage {
+    inner: MemoryStorage,
+    shared: Arc<Shared>,
+}
+
+type Script = Box<dyn Fn(&Call) -> Verdict + Send + Sync>;
+
+struct Shared {
+    state: Mutex<State>,
+    script: Mutex<Option<Arc<Script>>>,
+}
+
+struct State {
+    counts: CallCounts,
+    journal: Journal,
+}
+
+/// A call that is about to be made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// How many calls were made before.
+    pub number: u64,
+    /// Which method.
+    pub method: Method,
+    /// What it is about. For a file, the path it was opened by.
+    pub path: CiphertextPath,
+}
+
+/// The methods of [`BlockStorage`] and [`BlockFile`].
+#[expect(missing_docs, reason = "each is the method of its name")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Open,
+    Metadata,
+    List,
+    CreateDir,
+    Remove,
+    Rename,
+    SyncDir,
+    SetAttributes,
+    Space,
+    ReadAt,
+    TryReadAt,
+    WriteAt,
+    SetLen,
+    Sync,
+}
+
+/// How many methods there are.
+const METHODS: usize = Method::Sync as usize + 1;
+
+/// How often each method was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallCounts([u64; METHODS]);
+
+impl CallCounts {
+    /// All calls together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The calls of one method.
+    #[must_use]
+    pub fn of(&self, method: Method) -> u64 {
+        self.0.get(method as usize).copied().unwrap_or_default()
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It is made.
+    Pass,
+    /// It fails, and nothing is done.
+    Fail(io::ErrorKind),
+    /// It waits until the gate is open, and is made then.
+    Hold(Arc<Gate>),
+    /// It panics.
+    Panic,
+}
+
+/// Holds calls until somebody opens it. Closed at first.
+#[derive(Debug, Default)]
+pub struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    is_open: bool,
+    held: usize,
+}
+
+impl Gate {
+    /// Lets all calls go, those to come as well.
+    pub fn open(&self) {
+        self.lock().is_open = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many calls are held at once.
+    pub fn wait_for(&self, calls: usize) {
+        let state = self.lock();
+        let _held = self
+            .changed
+            .wait_while(state, |state| state.held < calls)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn pass(&self) {
+        let mut state = self.lock();
+        state.held += 1;
+        self.changed.notify_all();
+        let mut state =
+            self.changed.wait_while(state, |state| !state.is_open).unwrap_or_else(PoisonError::into_inner);
+        state.held -= 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FaultyStorage {
+    /// Begins with a copy of `content`.
+    #[must_use]
+    pub fn new(content: &MemoryStorage) -> Self {
+        let state = State { counts: CallCounts::default(), journal: Journal::new(content.snapshot()) };
+        let shared = Shared { state: Mutex::new(state), script: Mutex::new(None) };
+        Self { inner: content.snapshot(), shared: Arc::new(shared) }
+    }
+
+    /// Sets what is asked before each call, in place of what was asked before.
+    pub fn on_call(&self, script: impl Fn(&Call) -> Verdict + Send + Sync + 'static) {
+        let script: Script = Box::new(script);
+        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(script));
+    }
+
+    /// How often each method was called so far, whatever became of the calls.
+    #[must_use]
+    pub fn counts(&self) -> CallCounts {
+        self.shared.lock().counts
+    }
+
+    /// How many mutations were made so far.
+    #[must_use]
+    pub fn mutations(&self) -> usize {
+        self.shared.lock().journal.len()
+    }
+
+    /// What the storage would hold if the process, or the machine, had stopped at mutation number `at`.
+    #[must_use]
+    pub fn crash_image(&self, at: usize, crash: Crash) -> MemoryStorage {
+        self.shared.lock().journal.image(at, crash)
+    }
+
+    fn call<T>(
+        &self,
+        method: Method,
+        path: &CiphertextPath,
+        make: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.shared.admit(method, path)?;
+        make()
+    }
+
+    /// A call that changes something, recorded if it does.
+    fn mutate<T>(
+        &self,
+        method: Method,
+        path: &CiphertextPath,
+        mutation: impl FnOnce() -> Mutation,
+        change: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.shared.admit(method, path)?;
+        self.shared.record(mutation, change)
+    }
+}
+
+impl Shared {
+    /// Counts a call and asks the script about it, with no lock held while it waits.
+    fn admit(&self, method: Method, path: &CiphertextPath) -> io::Result<()> {
+        let call = {
+            let mut state = self.lock();
+            let number = state.counts.total();
+            if let Some(count) = state.counts.0.get_mut(method as usize) {
+                *count += 1;
+            }
+            Call { number, method, path: path.clone() }
+        };
+        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match script.map_or(Verdict::Pass, |script| script(&call)) {
+            Verdict::Pass => Ok(()),
+            Verdict::Fail(kind) => Err(io::Error::new(kind, "failed on purpose")),
+            Verdict::Hold(gate) => {
+                gate.pass();
+                Ok(())
+            }
+            Verdict::Panic => panic!("panicked on purpose in {call:?}"),
+        }
+    }
+
+    /// Makes a change and records it in one step, so that the order of the journal is that of the changes.
+    fn record<T>(
+        &self,
+        mutation: impl FnOnce() -> Mutation,
+        change: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut state = self.lock();
+        let made = change()?;
+        state.journal.push(mutation());
+        Ok(made)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for FaultyStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultyStorage({:?})", self.counts())
+    }
+}
+
+impl BlockStorage for FaultyStorage {
+    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
+        self.shared.admit(Method::Open, path)?;
+        let mut state = self.shared.lock();
+        let (file, metadata) = self.inner.open(path, mode)?;
+        let id = metadata.identity.map_or(0, |identity| identity.file);
+        if mode == OpenMode::CreateNew {
+            state.journal.push(Mutation::Create { path: path.clone(), id });
+        }
+        let file = FaultyFile { inner: file, path: path.clone(), id, shared: Arc::clone(&self.shared) };
+        Ok((Box::new(file), metadata))
+    }
+
+    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
+        self.call(Method::Metadata, path, || self.inner.metadata(path))
+    }
+
+    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
+        self.call(Method::List, dir, || self.inner.list(dir))
+    }
+
+    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        let mutation = || Mutation::CreateDir { path: dir.clone() };
+        self.mutate(Method::CreateDir, dir, mutation, || self.inner.create_dir(dir))
+    }
+
+    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
+        let mutation = || Mutation::Remove { path: path.clone(), kind };
+        self.mutate(Method::Remove, path, mutation, || self.inner.remove(path, kind))
+    }
+
+    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
+        let mutation = || Mutation::Rename { from: from.clone(), to: to.clone(), replace };
+        self.mutate(Method::Rename, from, mutation, || self.inner.rename(from, to, replace))
+    }
+
+    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        self.mutate(Method::SyncDir, dir, || Mutation::SyncDir, || self.inner.sync_dir(dir))
+    }
+
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+        let mutation = || Mutation::SetAttributes { path: path.clone(), change: change.clone() };
+        self.mutate(Method::SetAttributes, path, mutation, || self.inner.set_attributes(path, change))
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.call(Method::Space, &CiphertextPath::root(), || self.inner.space())
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Box<dyn BlockFile>,
+    path: CiphertextPath,
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+impl BlockFile for FaultyFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.admit(Method::ReadAt, &self.path)?;
+        self.inner.read_at(offset, buf)
+    }
+
+    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.admit(Method::TryReadAt, &self.path)?;
+        self.inner.try_read_at(offset, buf)
+    }
+
+    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
+        self.shared.admit(Method::WriteAt, &self.path)?;
+        let mutation = || Mutation::Write { id: self.id, offset, bytes: buf.to_vec() };
+        self.shared.record(mutation, || self.inner.write_at(offset, buf))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.shared.admit(Method::SetLen, &self.path)?;
+        self.shared.record(|| Mutation::SetLen { id: self.id, len }, || self.inner.set_len(len))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.shared.admit(Method::Sync, &self.path)?;
+        self.shared.record(|| Mutation::Sync { id: self.id }, || self.inner.sync())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::storage::conformance;
+
+    fn path(text: &str) -> CiphertextPath {
+        CiphertextPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn conforms_while_nothing_fails() {
+        conformance::check(&|| Arc::new(FaultyStorage::new(&MemoryStorage::default())));
+    }
+
+    #[test]
+    fn provided_methods_count_as_their_parts() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.write_new(&path("a"), b"abc").unwrap();
+        storage.read(&path("a"), 10).unwrap();
+        let counts = storage.counts();
+        assert_eq!(
+            (counts.of(Method::Open), counts.of(Method::WriteAt), counts.of(Method::ReadAt)),
+            (2, 1, 1)
+        );
+        assert_eq!(counts.total(), 4);
+    }
+
+    #[test]
+    fn a_failed_call_does_nothing() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.on_call(|call| match call.number {
+            1.. => Verdict::Fail(io::ErrorKind::StorageFull),
+            _ => Verdict::Pass,
+        });
+        let error = storage.write_new(&path("a"), b"abc").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!((storage.mutations(), storage.counts().total()), (1, 2));
+    }
+
+    #[test]
+    fn a_gate_holds_a_call_until_it_is_opened_and_no_other_call() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        let gate = Arc::new(Gate::default());
+        let held = Arc::clone(&gate);
+        storage.on_call(move |call| match call.path.as_str() {
+            "held" => Verdict::Hold(Arc::clone(&held)),
+            _ => Verdict::Pass,
+        });
+        thread::scope(|scope| {
+            let call = scope.spawn(|| storage.create_dir(&path("held")));
+            gate.wait_for(1);
+            storage.create_dir(&path("free")).unwrap();
+            assert_eq!(storage.mutations(), 1);
+            gate.open();
+            call.join().unwrap().unwrap();
+        });
+        assert_eq!(storage.mutations(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "on purpose")]
+    fn a_panic_on_demand() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.on_call(|_| Verdict::Panic);
+        let _never = storage.space();
+    }
+}

@@ -1,0 +1,104 @@
+//! A folder of the host.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Attributes, BlockFile, BlockStorage, EntryKind, Listed, Metadata, OpenMode, Replace, Space};
+use crate::ciphertext_path::CiphertextPath;
+
+#[cfg(not(unix))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(not(unix))]
+use portable::Folder;
+#[cfg(unix)]
+use unix::Folder;
+
+/// A folder of the host. The folder itself may be reached through a link; below it no link is ever followed.
+///
+/// On Unix everything is relative to a handle of the folder, so a link that somebody swaps in while a call runs leads
+/// nowhere, and the vault may be moved while it is open. Elsewhere each component is looked at before each call, which
+/// leaves a moment for such a swap.
+pub struct LocalStorage {
+    path: PathBuf,
+    folder: Folder,
+}
+
+impl LocalStorage {
+    /// Opens the folder at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the host says; `NotADirectory` if it is no folder.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        Ok(Self { path: path.to_owned(), folder: Folder::open(path)? })
+    }
+}
+
+impl fmt::Debug for LocalStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalStorage({})", self.path.display())
+    }
+}
+
+impl BlockStorage for LocalStorage {
+    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
+        let (file, metadata) = self.folder.open_file(path, mode)?;
+        Ok((Box::new(file), metadata))
+    }
+
+    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
+        self.folder.metadata(path)
+    }
+
+    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
+        self.folder.list(dir)
+    }
+
+    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        self.folder.create_dir(dir)
+    }
+
+    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
+        self.folder.remove(path, kind)
+    }
+
+    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
+        self.folder.rename(from, to, replace)
+    }
+
+    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        self.folder.sync_dir(dir)
+    }
+
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+        self.folder.set_attributes(path, change)
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        self.folder.space()
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::conformance;
+
+    #[test]
+    fn conforms() {
+        let dirs = tempfile::tempdir().unwrap();
+        let next = std::sync::atomic::AtomicU32::new(0);
+        conformance::check(&|| {
+            let dir = dirs.path().join(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
+            std::fs::create_dir(&dir).unwrap();
+            Arc::new(LocalStorage::open(dir).unwrap())
+        });
+    }
+}

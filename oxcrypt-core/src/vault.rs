@@ -1,0 +1,396 @@
+//! An open vault: the façade over tree and files.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::cache::{ChunkCache, NodeCache};
+use crate::ciphertext_path::CiphertextPath;
+use crate::config::VaultConfig;
+use crate::crypto::{CipherCombo, MasterKey};
+use crate::error::{Error, ErrorKind, Result};
+use crate::file::{File, FileContext, Registry, ResidentFile, ScratchPool};
+use crate::listing::{Found, Listing};
+use crate::name::{DirId, Name, VaultPath};
+use crate::node::{Node, NodeAttributes, NodeId, NodeKind};
+use crate::probe::Probe;
+use crate::storage::{BlockStorage, OpenMode};
+use crate::tree::Tree;
+use crate::unlock::Warning;
+
+mod locate;
+
+pub use locate::Located;
+
+/// As many links as any system follows before it suspects a circle.
+const MAX_LINKS: usize = 40;
+
+/// How a vault is opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VaultOptions {
+    /// Bytes of cleartext chunks to keep; 0 keeps none.
+    pub chunk_cache_bytes: usize,
+    /// How many nodes, and how many entries of listings, to keep.
+    pub cached_nodes: usize,
+    /// How long to believe what storage said of the tree. A sync client may change it at any time.
+    pub max_age: Duration,
+    /// Bytes of memory that deriving the key may take.
+    pub max_scrypt_memory: u64,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            chunk_cache_bytes: 64 << 20,
+            cached_nodes: 100_000,
+            max_age: Duration::from_secs(5),
+            max_scrypt_memory: 1 << 30,
+        }
+    }
+}
+
+impl VaultOptions {
+    /// Sets how many bytes of cleartext chunks to keep; 0 keeps none.
+    #[must_use]
+    pub fn chunk_cache_bytes(mut self, bytes: usize) -> Self {
+        self.chunk_cache_bytes = bytes;
+        self
+    }
+
+    /// Sets how long to believe what storage said of the tree.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = age;
+        self
+    }
+
+    /// Sets how many bytes of memory deriving the key may take.
+    #[must_use]
+    pub fn max_scrypt_memory(mut self, bytes: u64) -> Self {
+        self.max_scrypt_memory = bytes;
+        self
+    }
+}
+
+/// Whether [`Vault::resolve`] follows a symbolic link at the end of a path. Those on the way are always followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// It is followed, too.
+    Always,
+    /// It is what was asked for.
+    NotLast,
+}
+
+/// An open vault. Any number of threads may use it at once.
+///
+/// Every method here may block on storage, but for those of [`resident`](Self::resident), which cannot. `now` is the
+/// caller's clock: this crate has none. Keys are wiped when the vault and all its files are dropped.
+pub struct Vault {
+    storage: Arc<dyn BlockStorage>,
+    tree: Tree,
+    files: Arc<FileContext>,
+    resident: Resident,
+    combo: CipherCombo,
+    shortening_threshold: usize,
+    warnings: Vec<Warning>,
+}
+
+/// The half of a vault that answers from memory alone.
+///
+/// It holds no storage handle, so nothing here can block on storage.
+pub struct Resident {
+    nodes: Arc<NodeCache>,
+    registry: Arc<Registry>,
+}
+
+impl Vault {
+    pub(crate) fn new(
+        storage: Arc<dyn BlockStorage>,
+        key: MasterKey,
+        config: &VaultConfig,
+        warnings: Vec<Warning>,
+        options: &VaultOptions,
+    ) -> Self {
+        let (combo, shortening_threshold) = (config.combo, config.shortening_threshold);
+        let key = Arc::new(key);
+        let nodes = Arc::new(NodeCache::new(options.cached_nodes, options.max_age));
+        let chunks = Arc::new(ChunkCache::new(options.chunk_cache_bytes));
+        let registry = Arc::new(Registry::new(combo.layout(), chunks));
+        Self {
+            tree: Tree::new(
+                Arc::clone(&storage),
+                Arc::clone(&nodes),
+                Arc::clone(&key),
+                combo,
+                shortening_threshold,
+            ),
+            files: Arc::new(FileContext { key, combo, scratch: ScratchPool::new() }),
+            resident: Resident { nodes, registry },
+            storage,
+            combo,
+            shortening_threshold,
+            warnings,
+        }
+    }
+
+    pub(crate) fn has_root(&self) -> Result<bool> {
+        let path = self.tree.content_dir(&DirId::root());
+        match self.storage.metadata(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::from(error).at(path)),
+        }
+    }
+
+    /// The half that answers from memory alone.
+    #[must_use]
+    pub fn resident(&self) -> &Resident {
+        &self.resident
+    }
+
+    /// How headers and contents are encrypted.
+    #[must_use]
+    pub fn cipher_combo(&self) -> CipherCombo {
+        self.combo
+    }
+
+    /// Encrypted names longer than this, `.c9r` included, are shortened.
+    #[must_use]
+    pub fn shortening_threshold(&self) -> usize {
+        self.shortening_threshold
+    }
+
+    /// What was odd about the vault when it was unlocked.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> Arc<Node> {
+        self.resident.root()
+    }
+
+    /// Finds the entry `name` of the directory `dir`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `NotADirectory`; `Incomplete` and `Damaged` if the entry is there and does not say what it is;
+    /// else what the storage says.
+    pub fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+        match self.resident.lookup(dir, name, now) {
+            Probe::Ready(known) => known,
+            Probe::Absent => self.tree.lookup(dir, name, now),
+        }
+    }
+
+    /// Finds the node of an entry that `dir` has listed. Costs nothing for files whose name is not shortened.
+    ///
+    /// # Errors
+    ///
+    /// As [`lookup`](Self::lookup).
+    pub fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Arc<Node>> {
+        self.tree.node(dir, found, now)
+    }
+
+    /// Lists a directory: one scan of the storage, and one read for each shortened name.
+    ///
+    /// # Errors
+    ///
+    /// `NotADirectory`; `Incomplete` if the directory's content directory is missing; else what the storage says. A
+    /// damaged entry is part of the listing, not an error.
+    pub fn list(&self, dir: &Arc<Node>, now: Instant) -> Result<Arc<Listing>> {
+        match self.resident.list(dir, now) {
+            Probe::Ready(listing) => Ok(listing),
+            Probe::Absent => self.tree.list(dir, now),
+        }
+    }
+
+    /// Tells length and times. Opens nothing, so it causes no download.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if a file or link is gone, `Incomplete` if a directory's content directory is; else what the storage
+    /// says.
+    pub fn attributes(&self, node: &Arc<Node>, now: Instant) -> Result<NodeAttributes> {
+        match self.resident.attributes(node, now) {
+            Probe::Ready(attributes) => Ok(attributes),
+            Probe::Absent => {
+                let (attributes, metadata) = self.tree.attributes(node, now)?;
+                if node.kind() == NodeKind::File {
+                    self.resident.registry.observe(node.id(), &metadata);
+                }
+                Ok(attributes)
+            }
+        }
+    }
+
+    /// Reads the target of a symbolic link, as it is stored: never resolved, any text.
+    ///
+    /// # Errors
+    ///
+    /// `NotASymlink`; `Damaged`; else what the storage says.
+    pub fn read_link(&self, node: &Arc<Node>, now: Instant) -> Result<Arc<str>> {
+        match self.resident.read_link(node, now) {
+            Probe::Ready(target) => Ok(target),
+            Probe::Absent => self.tree.read_link(node, now),
+        }
+    }
+
+    /// Opens a file for reading. Its header is not read yet.
+    ///
+    /// # Errors
+    ///
+    /// `IsADirectory`, or `InvalidArgument` for a symbolic link; else what the storage says.
+    pub fn open(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
+        let path = match (node.kind(), node.ciphertext_file()) {
+            (NodeKind::File, Some(path)) => path,
+            (NodeKind::Symlink, _) => return Err(ErrorKind::InvalidArgument.into()),
+            _ => return Err(ErrorKind::IsADirectory.into()),
+        };
+        let (handle, metadata) =
+            self.storage.open(&path, OpenMode::Read).map_err(|error| Error::from(error).at(&path))?;
+        self.resident.nodes.insert_attributes(node, &self.tree.attributes_from(node, &metadata), now);
+        let resident = self.resident.registry.opened(node.id(), &metadata);
+        Ok(File::new(Arc::clone(node), resident, handle, Arc::clone(&self.files)))
+    }
+
+    /// Finds the entry at `path`, following symbolic links inside the vault: an absolute target begins at the vault's
+    /// root, and `..` ends there.
+    ///
+    /// # Errors
+    ///
+    /// As [`lookup`](Self::lookup) and [`read_link`](Self::read_link); `SymlinkLoop` after 40 links.
+    pub fn resolve(&self, path: &VaultPath, follow: Follow, now: Instant) -> Result<Arc<Node>> {
+        let mut node = self.root();
+        let mut rest: Vec<String> = path.names().iter().rev().map(|name| name.as_str().to_owned()).collect();
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            node = match part.as_str() {
+                "" | "." => node,
+                ".." => node.parent().map_or_else(|| self.root(), Arc::clone),
+                name => {
+                    let found = self.lookup(&node, &Name::new(name)?, now)?;
+                    let last = rest.iter().all(|part| matches!(part.as_str(), "" | "."));
+                    if found.kind() != NodeKind::Symlink || (last && follow == Follow::NotLast) {
+                        found
+                    } else {
+                        links += 1;
+                        if links > MAX_LINKS {
+                            return Err(ErrorKind::SymlinkLoop.into());
+                        }
+                        let target = self.read_link(&found, now)?;
+                        rest.extend(target.split('/').rev().map(str::to_owned));
+                        if target.starts_with('/') { self.root() } else { node }
+                    }
+                }
+            };
+        }
+        Ok(node)
+    }
+
+    /// Where the content of an entry lies in the storage: the ciphertext file of a file or link, the content directory
+    /// of a directory.
+    #[must_use]
+    pub fn content_path(&self, node: &Node) -> CiphertextPath {
+        match (node.dir_id(), node.ciphertext_file()) {
+            (Some(id), _) => self.tree.content_dir(id),
+            (None, file) => file.unwrap_or_else(|| node.ciphertext_path()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vault({} on {:?})", self.combo, self.storage)
+    }
+}
+
+impl Resident {
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> Arc<Node> {
+        self.nodes.root()
+    }
+
+    /// As [`Vault::lookup`], if memory knows: also that there is no such entry, from a fresh listing.
+    #[must_use]
+    pub fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
+        self.nodes.lookup(dir, name, now)
+    }
+
+    /// As [`Vault::list`], if memory has a fresh and complete listing.
+    #[must_use]
+    pub fn list(&self, dir: &Arc<Node>, now: Instant) -> Probe<Arc<Listing>> {
+        dir.dir_id().and_then(|id| self.nodes.listing(id, now)).into()
+    }
+
+    /// As [`Vault::attributes`], if memory has fresh ones.
+    #[must_use]
+    pub fn attributes(&self, node: &Node, now: Instant) -> Probe<NodeAttributes> {
+        self.nodes.attributes(node, now).into()
+    }
+
+    /// As [`Vault::read_link`], if memory has the target.
+    #[must_use]
+    pub fn read_link(&self, node: &Node, now: Instant) -> Probe<Arc<str>> {
+        self.nodes.target(node, now).into()
+    }
+
+    /// What memory has of a file's content, whether it is open or not.
+    #[must_use]
+    pub fn file(&self, node: NodeId) -> Probe<Arc<ResidentFile>> {
+        self.registry.get(node).into()
+    }
+}
+
+impl std::fmt::Debug for Resident {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resident")
+    }
+}
+
+/// The directories that a walk has entered, so that it ends: nothing in a vault vouches for which entry refers to which
+/// directory id, so a damaged or hostile one can hold circles, or copies of copies without end.
+#[derive(Debug, Default)]
+pub struct Visits {
+    times: HashMap<DirId, u32>,
+}
+
+/// What [`Visits::enter`] says of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visit {
+    /// Nobody has been there.
+    First,
+    /// Another entry led to the same directory before. Its content is the same.
+    Again,
+    /// It lies within itself, or too many entries lead to it: do not enter.
+    Refused,
+}
+
+/// Entries that refer to one directory and are all walked. A sync client that makes copies makes few.
+const MAX_COPIES: u32 = 8;
+
+impl Visits {
+    /// Takes note that a walk is about to enter `dir`.
+    pub fn enter(&mut self, dir: &Node) -> Visit {
+        let Some(id) = dir.dir_id() else { return Visit::Refused };
+        let mut ancestor = dir.parent();
+        while let Some(node) = ancestor {
+            if node.dir_id() == Some(id) {
+                return Visit::Refused;
+            }
+            ancestor = node.parent();
+        }
+        let times = self.times.entry(id.clone()).or_default();
+        *times += 1;
+        match *times {
+            1 => Visit::First,
+            2..=MAX_COPIES => Visit::Again,
+            _ => Visit::Refused,
+        }
+    }
+}

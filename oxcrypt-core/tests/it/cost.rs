@@ -1,0 +1,182 @@
+//! What an operation costs in calls of the storage: on a cloud drive each of them is a round trip.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxcrypt_core::storage::{FaultyStorage, MemoryStorage, Method, Verdict};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::{DirId, ErrorKind, Name, NodeKind, Probe, Vault};
+
+use crate::fixtures::unlock;
+
+/// A vault with everything in its root, and the storage that counts.
+fn vault(fill: impl FnOnce(&VaultBuilder<'_>)) -> (Vault, Arc<FaultyStorage>) {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    fill(&builder);
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    (unlock(Arc::clone(&storage) as _, "passphrase"), storage)
+}
+
+/// The calls that `work` makes.
+fn calls<T>(storage: &FaultyStorage, work: impl FnOnce() -> T) -> (Vec<(Method, u64)>, T) {
+    const METHODS: [Method; 5] =
+        [Method::Open, Method::Metadata, Method::List, Method::ReadAt, Method::TryReadAt];
+    let before = storage.counts();
+    let result = work();
+    let after = storage.counts();
+    let difference = |method| after.of(method) - before.of(method);
+    let made = METHODS.map(|method| (method, difference(method))).into_iter().filter(|(_, count)| *count > 0);
+    let made: Vec<_> = made.collect();
+    assert_eq!(made.iter().map(|(_, count)| count).sum::<u64>(), after.total() - before.total());
+    (made, result)
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+#[test]
+fn listing_a_directory_of_a_thousand_files_costs_one_scan() {
+    let (vault, storage) = vault(|builder| {
+        for number in 0..1_000 {
+            builder.file(&DirId::root(), &format!("file {number}"), b"").unwrap();
+        }
+    });
+    let now = Instant::now();
+    let (made, listing) = calls(&storage, || vault.list(&vault.root(), now).unwrap());
+    assert_eq!((made, listing.entries().len()), (vec![(Method::List, 1)], 1_000));
+    // And then everything that the scan has told is known: what is there, and what is not.
+    let (made, ()) = calls(&storage, || {
+        assert_eq!(vault.lookup(&vault.root(), &name("file 7"), now).unwrap().kind(), NodeKind::File);
+        assert_eq!(vault.lookup(&vault.root(), &name("none"), now).unwrap_err().kind(), ErrorKind::NotFound);
+        vault.list(&vault.root(), now).unwrap();
+    });
+    assert_eq!(made, []);
+}
+
+#[test]
+fn reading_a_megabyte_costs_one_ciphertext_read() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &vec![7; 3 << 20]).unwrap();
+    });
+    let now = Instant::now();
+    let node = vault.lookup(&vault.root(), &name("file"), now).unwrap();
+    let (made, file) = calls(&storage, || vault.open(&node, now).unwrap());
+    assert_eq!(made, [(Method::Open, 1)]);
+    let read = |offset| calls(&storage, || file.read_at(offset, &mut vec![0; 1 << 20]).unwrap()).0;
+    // The header comes along with the first chunk.
+    assert_eq!(read(0), [(Method::ReadAt, 1)]);
+    assert_eq!(read(0), [], "what was read is in memory");
+    assert_eq!(read((1 << 20) + 5), [(Method::ReadAt, 1)]);
+    let again = vault.open(&node, now).unwrap();
+    let (made, _) = calls(&storage, || again.read_at(100, &mut [0; 100]).unwrap());
+    assert_eq!(made, [], "and stays there when the file is closed and opened again");
+}
+
+#[test]
+fn a_hole_in_the_cache_costs_one_read_for_each_run_around_it() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &vec![7; 1 << 20]).unwrap();
+    });
+    let now = Instant::now();
+    let file = vault.open(&vault.lookup(&vault.root(), &name("file"), now).unwrap(), now).unwrap();
+    let (made, _) = calls(&storage, || file.read_at(10 * 32_768, &mut [0; 10]).unwrap());
+    assert_eq!(made, [(Method::ReadAt, 2)], "the header, and the chunk");
+    let (made, _) = calls(&storage, || file.read_at(0, &mut vec![0; 1 << 20]).unwrap());
+    assert_eq!(made, [(Method::ReadAt, 2)], "before it, and behind it");
+}
+
+#[test]
+fn a_lookup_costs_what_there_is_to_know() {
+    let long = "l".repeat(200);
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", b"x").unwrap();
+        builder.file(&DirId::root(), &long, b"x").unwrap();
+        builder.symlink(&DirId::root(), "link", "target").unwrap();
+        builder.directory(&DirId::root(), "dir").unwrap();
+    });
+    let now = Instant::now();
+    let lookup = |text: &str| calls(&storage, || vault.lookup(&vault.root(), &name(text), now).map(|_| ())).0;
+    let total = |made: &[(Method, u64)]| made.iter().map(|(_, count)| count).sum::<u64>();
+    assert_eq!(lookup("file"), [(Method::Metadata, 1)]);
+    assert_eq!(lookup(&long), [(Method::List, 1)]);
+    assert!(total(&lookup("link")) <= 3);
+    assert!(total(&lookup("dir")) <= 4);
+    for known in ["file", "link", "dir", &long] {
+        assert_eq!(lookup(known), [], "{known}");
+    }
+}
+
+#[test]
+fn attributes_cost_one_question_and_open_nothing() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &[1; 100]).unwrap();
+    });
+    let now = Instant::now();
+    let node = vault.lookup(&vault.root(), &name("file"), now).unwrap();
+    let (made, attributes) = calls(&storage, || vault.attributes(&node, now).unwrap());
+    assert_eq!((made, attributes.len), (vec![(Method::Metadata, 1)], 100));
+}
+
+#[test]
+fn a_failed_question_is_asked_again_and_never_remembered_as_an_answer() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &[1; 100]).unwrap();
+        builder.file(&DirId::root(), &"l".repeat(200), b"x").unwrap();
+    });
+    let (now, root) = (Instant::now(), vault.root());
+    storage.on_call(|_| Verdict::Fail(std::io::ErrorKind::TimedOut));
+    assert_eq!(vault.lookup(&root, &name("file"), now).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(vault.list(&root, now).unwrap_err().kind(), ErrorKind::TimedOut);
+    // Only the long name cannot be read: the listing is there, and is not believed to be complete.
+    storage.on_call(|call| match call.path.file_name() {
+        Some("name.c9s") => Verdict::Fail(std::io::ErrorKind::TimedOut),
+        _ => Verdict::Pass,
+    });
+    assert_eq!(vault.list(&root, now).unwrap().entries().len(), 2);
+    assert!(matches!(vault.resident().list(&root, now), Probe::Absent));
+    storage.on_call(|_| Verdict::Pass);
+    let node = vault.lookup(&root, &name("file"), now).unwrap();
+    let file = vault.open(&node, now).unwrap();
+    storage.on_call(|_| Verdict::Fail(std::io::ErrorKind::TimedOut));
+    assert_eq!(file.read_at(0, &mut [0; 10]).unwrap_err().kind(), ErrorKind::TimedOut);
+    storage.on_call(|_| Verdict::Pass);
+    assert_eq!(file.read_at(0, &mut [0; 10]).unwrap(), 10);
+}
+
+#[test]
+fn memory_answers_while_every_call_hangs() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &vec![1; 100_000]).unwrap();
+        builder.symlink(&DirId::root(), "link", "target").unwrap();
+    });
+    let (now, root) = (Instant::now(), vault.root());
+    let file = vault.open(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
+    file.read_at(0, &mut vec![0; 100_000]).unwrap();
+    let link = vault.lookup(&root, &name("link"), now).unwrap();
+    vault.read_link(&link, now).unwrap();
+    vault.list(&root, now).unwrap();
+    // Any call would panic now, instead of hanging the test.
+    storage.on_call(|_| Verdict::Panic);
+    let resident = vault.resident();
+    assert!(resident.list(&root, now).ready().is_some());
+    assert!(resident.lookup(&root, &name("link"), now).ready().unwrap().is_ok());
+    assert_eq!(resident.read_link(&link, now).ready().as_deref(), Some("target"));
+    assert_eq!(resident.attributes(file.node(), now).ready().unwrap().len, 100_000);
+    let known = resident.file(file.node().id()).ready().unwrap();
+    assert_eq!(known.read(99_990, &mut [0; 100]), Probe::Ready(10));
+    assert_eq!(known.read(0, &mut vec![0; 100_000]), Probe::Ready(100_000));
+}
+
+#[test]
+fn what_is_too_old_is_asked_again() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", b"x").unwrap();
+    });
+    let (now, root) = (Instant::now(), vault.root());
+    vault.list(&root, now).unwrap();
+    let (made, _) = calls(&storage, || vault.list(&root, now + std::time::Duration::from_mins(1)).unwrap());
+    assert_eq!(made, [(Method::List, 1)]);
+}

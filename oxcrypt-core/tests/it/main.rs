@@ -1,0 +1,13 @@
+//! Tests of the library from outside: official vaults and vectors, hostile input, costs, secrets.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
+#![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, most of them short")]
+
+mod cost;
+mod damaged;
+mod fixtures;
+mod hostile;
+mod manifest;
+mod official;
+mod secrets;
+mod tree;
+mod vectors;

@@ -1,0 +1,146 @@
+//! Keys and cleartext are gone from memory when their owners are.
+//!
+//! The test looks through its own memory for what was secret. So that nothing but the code under test puts it there,
+//! a child process makes the vault, and this one knows the secrets only with every bit flipped.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxcrypt_core::crypto::CipherCombo;
+use oxcrypt_core::storage::LocalStorage;
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::unlock::{Locked, Passphrase};
+use oxcrypt_core::{DirId, Name, VaultOptions};
+use zeroize::Zeroizing;
+
+const DIR_VARIABLE: &str = "OXCRYPT_TEST_VAULT_DIR";
+/// Secrets are searched for in parts, as ciphers keep halves and quarters of keys.
+const PART: usize = 16;
+
+/// The secrets, each bit flipped: a step of a counter that no other code takes.
+fn flipped(secret: u8) -> [u8; 64] {
+    std::array::from_fn(|i| {
+        u8::try_from(i).unwrap().wrapping_mul(37).wrapping_add(secret.wrapping_mul(101)) ^ 0x5c
+    })
+}
+
+const KEY: u8 = 1;
+const CONTENT: u8 = 2;
+const PASSPHRASE: u8 = 3;
+
+fn reveal(flipped: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut secret = Zeroizing::new(Vec::with_capacity(flipped.len()));
+    secret.extend(flipped.iter().map(|byte| !byte));
+    secret
+}
+
+fn passphrase() -> Zeroizing<Vec<u8>> {
+    // Letters, so that it is a text.
+    let mut secret = reveal(&flipped(PASSPHRASE));
+    secret.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
+    secret
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn make_the_vaults() {
+    let Some(dir) = std::env::var_os(DIR_VARIABLE) else { return };
+    for combo in CipherCombo::ALL {
+        let path = Path::new(&dir).join(combo.name());
+        fs::create_dir(&path).unwrap();
+        let storage = LocalStorage::open(path).unwrap();
+        let (key, passphrase) = (reveal(&flipped(KEY)), passphrase());
+        let recipe = Recipe {
+            key: key.as_slice().try_into().unwrap(),
+            combo,
+            passphrase: std::str::from_utf8(&passphrase).unwrap(),
+            ..Recipe::default()
+        };
+        let builder = VaultBuilder::create(&storage, recipe).unwrap();
+        builder.file(&DirId::root(), "file", &reveal(&flipped(CONTENT)).repeat(2_000)).unwrap();
+        builder.symlink(&DirId::root(), "link", "target").unwrap();
+    }
+}
+
+#[test]
+fn no_key_and_no_cleartext_is_left_in_memory_when_the_vault_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "secrets::make_the_vaults", "--ignored", "--quiet"])
+        .env(DIR_VARIABLE, dir.path())
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    for combo in CipherCombo::ALL {
+        let found = use_and_drop(&dir.path().join(combo.name()));
+        assert_eq!(found, [true, true, true], "{combo}: the search finds what is there");
+        let left = [KEY, CONTENT, PASSPHRASE].map(copies);
+        assert_eq!(left, [0, 0, 0], "{combo}: copies left of key, content, passphrase");
+    }
+}
+
+/// Unlocks the vault, reads all there is in it, and says whether key, content and passphrase were found meanwhile.
+fn use_and_drop(path: &Path) -> [bool; 3] {
+    let passphrase = Passphrase::from_bytes(passphrase());
+    let locked = Locked::read(Arc::new(LocalStorage::open(path).unwrap())).unwrap();
+    let vault = locked.unlock(&passphrase, &VaultOptions::default()).unwrap();
+    let now = Instant::now();
+    let node = vault.lookup(&vault.root(), &Name::new("file").unwrap(), now).unwrap();
+    let file = vault.open(&node, now).unwrap();
+    for _ in 0..2 {
+        let mut buf = Zeroizing::new(vec![0; 128_000]);
+        assert_eq!(file.read_at(0, &mut buf).unwrap(), 128_000);
+    }
+    let link = vault.lookup(&vault.root(), &Name::new("link").unwrap(), now).unwrap();
+    assert_eq!(&*vault.read_link(&link, now).unwrap(), "target");
+    [KEY, CONTENT, PASSPHRASE].map(|secret| copies(secret) > 0)
+}
+
+/// How often a part of a secret stands in this process's writable memory.
+fn copies(secret: u8) -> usize {
+    let mut needle = flipped(secret);
+    if secret == PASSPHRASE {
+        needle.copy_from_slice(&passphrase());
+        for byte in &mut needle {
+            *byte = !*byte;
+        }
+    }
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut memory = File::open("/proc/self/mem").unwrap();
+    let mut block = Zeroizing::new(vec![0; 1 << 16]);
+    let mut copies = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        // What this search has in its hands does not count.
+        let own = block.as_ptr().addr() as u64;
+        for (from, to) in [(start, end.min(own)), (start.max(own + block.len() as u64), end)] {
+            if from < to && memory.seek(SeekFrom::Start(from)).is_ok() {
+                copies += search(&mut memory, to - from, &needle, &mut block);
+            }
+        }
+    }
+    copies
+}
+
+/// Counts the parts of the flipped needle, block by block. A copy across two blocks is one of four that may be missed.
+fn search(memory: &mut File, mut left: u64, needle: &[u8; 64], block: &mut [u8]) -> usize {
+    let (parts, _) = needle.as_chunks::<PART>();
+    let mut copies = 0;
+    while left > 0 {
+        let want = block.len().min(usize::try_from(left).unwrap());
+        let Ok(count @ 1..) = memory.read(&mut block[..want]) else { break };
+        left -= count as u64;
+        let is_part = |at: usize, part: &[u8; PART]| {
+            block[at] == !part[0]
+                && block[at..count].iter().zip(part).filter(|(b, f)| **b == !**f).count() == PART
+        };
+        copies += (0..count).filter(|at| parts.iter().any(|part| is_part(*at, part))).count();
+    }
+    copies
+}
