@@ -168,7 +168,7 @@ impl UnverifiedConfig {
     pub(crate) fn verified(&self) -> Result<VaultConfig, String> {
         match self.alleged_format() {
             Some(FORMAT) => {}
-            Some(other) => return Err(format!("vault format {other}")),
+            Some(other) => return Err(format!("format {other}")),
             None => return Err("a vault config without a format".into()),
         }
         let combo = self.alleged_combo().unwrap_or_else(|| "none".into());

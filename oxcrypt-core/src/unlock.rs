@@ -119,6 +119,8 @@ pub struct Info {
     pub shortening_threshold: Option<u64>,
     /// Where the key comes from.
     pub key_source: KeySource,
+    /// Why no passphrase can open it as it is: its masterkey file is missing or damaged.
+    pub key_problem: Option<String>,
     /// The cost of deriving the key, where the masterkey file tells.
     pub scrypt: Option<ScryptParams>,
     /// The names of key file backups in the vault's root folder.
@@ -153,7 +155,7 @@ impl Locked {
             KeyFile::Missing => return Err(without_config(&*storage)),
         };
         if let Some(format) = config.alleged_format().filter(|format| *format != config::FORMAT) {
-            return Err(UnlockError::UnsupportedFormat { what: format!("vault format {format}") });
+            return Err(UnlockError::UnsupportedFormat { what: format!("format {format}") });
         }
         match storage.metadata(&CiphertextPath::root().push(DATA_DIR)) {
             Ok(metadata) if metadata.kind == EntryKind::Directory => {}
@@ -176,9 +178,10 @@ impl Locked {
     ///
     /// `Storage`, if the vault's root folder cannot be listed.
     pub fn info(&self) -> Result<Info, UnlockError> {
-        let scrypt = match &self.masterkey_file {
-            Some(Ok(file)) => Some(file.scrypt),
-            _ => None,
+        let (scrypt, key_problem) = match &self.masterkey_file {
+            Some(Ok(file)) => (Some(file.scrypt), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
         };
         let mut warnings = self.warnings();
         warnings.extend(scrypt.filter(|scrypt| scrypt.is_weak()).map(|_| Warning::WeakScrypt));
@@ -187,6 +190,7 @@ impl Locked {
             cipher_combo: self.config.alleged_combo(),
             shortening_threshold: self.config.alleged_threshold(),
             key_source: self.config.key_source(),
+            key_problem,
             scrypt,
             backups: self.backups()?,
             warnings,
@@ -211,6 +215,20 @@ impl Locked {
         Ok(backups)
     }
 
+    /// Whether a passphrase can open it at all, so that nobody is asked for one in vain.
+    ///
+    /// # Errors
+    ///
+    /// `HubVault`, `UnknownKeySource`, `DamagedMasterkeyFile`, `NotAVault` without a masterkey file, `Storage`.
+    pub fn expect_passphrase(self) -> Result<Self, UnlockError> {
+        match (self.config.key_source(), self.masterkey_file) {
+            (KeySource::Hub { host }, _) => Err(UnlockError::HubVault { host }),
+            (KeySource::Unknown { scheme }, _) => Err(UnlockError::UnknownKeySource { scheme }),
+            (KeySource::MasterkeyFile, Some(Err(error))) => Err(error),
+            (KeySource::MasterkeyFile, masterkey_file) => Ok(Self { masterkey_file, ..self }),
+        }
+    }
+
     /// Unlocks the vault. Takes the time and memory that the masterkey file asks for, up to
     /// [`VaultOptions::max_scrypt_memory`], twice where the passphrase is not in Unicode normal form.
     ///
@@ -218,22 +236,15 @@ impl Locked {
     ///
     /// [`UnlockError`]. The vault is as it was, also if it succeeds.
     pub fn unlock(self, passphrase: &Passphrase, options: &VaultOptions) -> Result<Vault, UnlockError> {
-        let file = match (&self.masterkey_file, self.config.key_source()) {
-            (_, KeySource::Hub { host }) => return Err(UnlockError::HubVault { host }),
-            (_, KeySource::Unknown { scheme }) => return Err(UnlockError::UnknownKeySource { scheme }),
-            (Some(Ok(file)), KeySource::MasterkeyFile) => file,
-            (Some(Err(_)) | None, KeySource::MasterkeyFile) => {
-                return Err(self
-                    .masterkey_file
-                    .and_then(Result::err)
-                    .unwrap_or(UnlockError::WrongPassphrase));
-            }
+        let locked = self.expect_passphrase()?;
+        let Some(Ok(file)) = &locked.masterkey_file else {
+            unreachable!("a vault that a passphrase can open has a masterkey file")
         };
         let key = file.unlock(passphrase, options.max_scrypt_memory)?;
-        let mut warnings = self.warnings();
+        let mut warnings = locked.warnings();
         warnings.extend((!file.version_is_authentic(&key)).then_some(Warning::VersionNotAuthentic));
         warnings.extend(file.scrypt.is_weak().then_some(Warning::WeakScrypt));
-        self.open(key, warnings, options)
+        locked.open(key, warnings, options)
     }
 
     /// Opens the vault with its masterkey itself.
@@ -303,7 +314,7 @@ fn read_masterkey_file(storage: &dyn BlockStorage) -> Result<MasterkeyFile, Unlo
 fn without_config(storage: &dyn BlockStorage) -> UnlockError {
     match read_masterkey_file(storage) {
         Ok(file) if file.version == VERSION_IN_CONFIG => UnlockError::NotAVault(NotAVault::NoConfig),
-        Ok(file) => UnlockError::UnsupportedFormat { what: format!("vault format {}", file.version) },
+        Ok(file) => UnlockError::UnsupportedFormat { what: format!("format {}", file.version) },
         Err(UnlockError::NotAVault(NotAVault::NoMasterkeyFile)) => UnlockError::NotAVault(NotAVault::Nothing),
         Err(other) => other,
     }
