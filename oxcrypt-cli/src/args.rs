@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand};
+
+use crate::passphrase::PassphraseArgs;
+
+const STYLES: Styles =
+    Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold());
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all well
+  1    done, but some entries could not be; each is named on standard error
+  2    wrong usage, or no passphrase to be had
+  3    wrong passphrase
+  4    not a vault, or not one that can be opened
+  5    the storage or the destination failed
+  130  interrupted";
+
+/// Reads Cryptomator vaults: lists them, prints files, decrypts them to a folder. Never changes a vault.
+#[derive(Debug, Parser)]
+#[command(name = "oxcrypt", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print data as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what a vault says of itself, without its passphrase
+    #[command(after_help = "Example:\n  oxcrypt info ~/Dropbox/vault")]
+    Info {
+        /// The vault's folder, where vault.cryptomator is
+        vault: PathBuf,
+    },
+    /// List a directory
+    #[command(after_help = "Example:\n  oxcrypt ls -l ~/Dropbox/vault photos/2024")]
+    Ls(LsArgs),
+    /// Show everything below a directory as a tree
+    #[command(after_help = "Example:\n  oxcrypt tree ~/Dropbox/vault photos")]
+    Tree(TreeArgs),
+    /// Print files to standard output
+    #[command(after_help = "Example:\n  oxcrypt cat ~/Dropbox/vault notes/todo.txt | less")]
+    Cat(CatArgs),
+    /// Decrypt a vault, or a part of it, to a folder
+    #[command(after_help = "\
+Examples:
+  oxcrypt decrypt ~/Dropbox/vault ~/cleartext
+  oxcrypt decrypt --resume ~/Dropbox/vault ~/cleartext photos/2024 letter.txt
+
+A damaged or unreadable file does not stop the rest: it is named, counted, and leaves nothing behind. Names that the
+folder cannot hold are shortened, always in the same way, and each is told.")]
+    Decrypt(DecryptArgs),
+    /// Tell where an entry lies in the vault's folder, or the reverse
+    #[command(after_help = "\
+Examples:
+  oxcrypt locate ~/Dropbox/vault photos/2024/beach.jpg
+  oxcrypt locate --reverse ~/Dropbox/vault d/AB/CDEFGHIJKLMNOPQRSTUVWXYZ234567/x.c9r
+
+The first line is the entry; for a directory a second one is the folder that its entries lie in.")]
+    Locate(LocateArgs),
+}
+
+/// Which vault, and what opens it.
+#[derive(Args, Debug)]
+pub(crate) struct VaultArgs {
+    /// The vault's folder, where vault.cryptomator is
+    pub(crate) vault: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Memory that a vault may ask for to derive its key, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, help_heading = "Limits")]
+    pub(crate) max_scrypt_memory: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LsArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// What to list
+    #[arg(default_value = "/")]
+    pub(crate) path: String,
+    /// Show type, length, time and link targets
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    /// List everything below, too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TreeArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// Where to begin
+    #[arg(default_value = "/")]
+    pub(crate) path: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CatArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// The files
+    #[arg(required = true)]
+    pub(crate) paths: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DecryptArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// The folder to decrypt to, created if need be; the vault's entries come to lie in it directly
+    pub(crate) dest: PathBuf,
+    /// What to decrypt, each to the place it has in the vault; everything by default
+    pub(crate) paths: Vec<String>,
+    /// Replace files that are there already
+    #[arg(long, short)]
+    pub(crate) force: bool,
+    /// Skip files that are there already with the right length and time
+    #[arg(long, short)]
+    pub(crate) resume: bool,
+    /// Keep what can be read of damaged files, with zeros for what cannot
+    #[arg(long)]
+    pub(crate) keep_damaged: bool,
+    /// How many files, or parts of large files, to decrypt at a time
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) jobs: Option<u8>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LocateArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// A path in the vault; with --reverse one in the vault's folder
+    pub(crate) path: PathBuf,
+    /// Tell which entry a file or folder of the vault's folder belongs to
+    #[arg(long, short)]
+    pub(crate) reverse: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,109 @@
+//! `oxcrypt tree`: everything below a directory, as a picture.
+
+use std::time::Instant;
+
+use oxcrypt_core::{Follow, NodeKind, VaultOptions};
+use serde_json::json;
+
+use crate::args::TreeArgs;
+use crate::exit::{Code, Failure, Result};
+use crate::output::printable;
+use crate::walk::{Item, Walk};
+use crate::{Session, open};
+
+/// How many of each there were.
+#[derive(Default)]
+struct Counts {
+    directories: u64,
+    files: u64,
+    links: u64,
+    failed: u64,
+}
+
+pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
+    let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
+    let start = open::resolve(&vault, &args.path, Follow::Always)?;
+    let walk = Walk::below(&vault, &start).map_err(|error| Failure::entry(&start.path(), &error))?;
+    let mut counts = Counts::default();
+    // For each level whether more follows there.
+    let mut open_levels: Vec<bool> = Vec::new();
+    if !session.out.is_json() {
+        let name = session.out.name(&start.path().to_string()).into_owned();
+        session.out.line(name)?;
+    }
+    for item in walk {
+        let mut problem = item.problem.clone();
+        let target = match &item.node {
+            Some(node) if node.kind() == NodeKind::Symlink => match vault.read_link(node, Instant::now()) {
+                Ok(target) => Some(target.to_string()),
+                Err(error) => {
+                    problem = Some(error.to_string());
+                    None
+                }
+            },
+            _ => None,
+        };
+        counts.add(&item, problem.is_some());
+        if let Some(problem) = &problem {
+            session.console.error(format_args!("{}: {problem}", printable(&item.path())));
+        }
+        if session.out.is_json() {
+            let object = json!({
+                "path": item.path(),
+                "depth": item.depth,
+                "type": kind(&item),
+                "target": target,
+                "error": problem,
+            });
+            session.out.object(&object)?;
+        } else {
+            open_levels.truncate(item.depth);
+            let mut line: String =
+                open_levels.iter().map(|more| if *more { "\u{2502}   " } else { "    " }).collect();
+            line.push_str(if item.is_last {
+                "\u{2514}\u{2500}\u{2500} "
+            } else {
+                "\u{251c}\u{2500}\u{2500} "
+            });
+            line.push_str(&session.out.name(&item.name));
+            match (&target, &problem) {
+                (Some(target), _) => line.extend([" -> ", &session.out.name(target)]),
+                (None, Some(_)) => line.push_str("  [damaged or unreadable]"),
+                (None, None) if kind(&item) == "directory" => line.push('/'),
+                (None, None) => {}
+            }
+            session.out.line(line)?;
+            open_levels.push(!item.is_last);
+        }
+        session.out.flush()?;
+    }
+    if !session.out.is_json() {
+        let Counts { directories, files, links, failed } = counts;
+        let unreadable = if failed > 0 { format!(", {failed} unreadable") } else { String::new() };
+        session
+            .out
+            .line(format_args!("\n{directories} directories, {files} files, {links} links{unreadable}"))?;
+    }
+    if counts.failed == 0 { Ok(()) } else { Err(Failure::said(Code::Partial)) }
+}
+
+impl Counts {
+    fn add(&mut self, item: &Item, failed: bool) {
+        self.failed += u64::from(failed);
+        match item.node.as_ref().map(|node| node.kind()) {
+            Some(NodeKind::Directory) => self.directories += 1,
+            Some(NodeKind::File) => self.files += 1,
+            Some(NodeKind::Symlink) => self.links += 1,
+            None => {}
+        }
+    }
+}
+
+fn kind(item: &Item) -> &'static str {
+    match item.node.as_ref().map(|node| node.kind()) {
+        Some(NodeKind::File) => "file",
+        Some(NodeKind::Directory) => "directory",
+        Some(NodeKind::Symlink) => "symlink",
+        None => "damaged",
+    }
+}

@@ -1,0 +1,243 @@
+//! The workers: decrypt files, and parts of large files.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use oxcrypt_core::{File, NodeAttributes};
+use zeroize::Zeroizing;
+
+use super::super::copy::{BUFFER_LEN, Copy, Damage, Stopped};
+use super::super::folder::{Existing, Unfinished};
+use super::super::progress::count;
+use super::super::queue::{Parts, Queue, Task};
+use super::{Found, Job};
+use crate::lock::lock;
+use crate::output::printable;
+
+/// A file longer than this is shared by all workers, this many bytes at a time.
+const PART_LEN: u64 = 8 << 20;
+
+/// As many ranges of one damaged file as are told.
+const MAX_RANGES_TOLD: usize = 8;
+
+/// A file that several workers decrypt.
+pub(super) struct Shared {
+    found: Found,
+    file: File,
+    to: Mutex<Option<Arc<Unfinished>>>,
+    len: u64,
+    modified: Option<SystemTime>,
+    /// Bytes of which nobody is done yet.
+    left: AtomicU64,
+    failed: AtomicBool,
+    damage: Mutex<Damage>,
+}
+
+impl Job<'_> {
+    pub(super) fn work(&self) {
+        let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
+        while let Some(task) = self.queue.next() {
+            match task {
+                Task::File(found) => self.file(found, &mut buffer),
+                Task::Part(shared, range) => self.part(&shared, range, &mut buffer),
+            }
+            if self.is_over() {
+                self.queue.stop();
+            }
+        }
+    }
+
+    /// Decrypts a file, or finds that it is to be shared.
+    fn file(&self, found: Found, buffer: &mut [u8]) {
+        let undecided = Undecided(&self.queue);
+        let (file, to, attributes) = match self.begin(&found) {
+            Ok(Some(begun)) => begun,
+            Ok(None) => return count(&self.counts.skipped),
+            Err(stopped) => return self.stopped(&found, stopped),
+        };
+        let len = file.torn().map_or(file.len(), |torn| torn.readable);
+        let modified = attributes.modified;
+        if len > PART_LEN {
+            let shared = Arc::new(Shared {
+                found,
+                file,
+                to: Mutex::new(Some(Arc::new(to))),
+                len,
+                modified,
+                left: AtomicU64::new(len),
+                failed: AtomicBool::new(false),
+                damage: Mutex::default(),
+            });
+            return undecided.shared(Parts::new(shared, len, PART_LEN));
+        }
+        drop(undecided);
+        let step = |bytes| self.step(bytes);
+        let copy = Copy { file: &file, to: &to, len, keep_damaged: self.settings.keep_damaged, step: &step };
+        match copy.range(0..len, buffer) {
+            Ok(damage) => self.finish(&found, &file, to, len, modified, &damage),
+            Err(stopped) => self.stopped(&found, stopped),
+        }
+    }
+
+    /// Opens both sides. `None` if what is there already is right.
+    fn begin(&self, found: &Found) -> Result<Option<(File, Unfinished, NodeAttributes)>, Stopped> {
+        let now = Instant::now();
+        match found.folder.existing(&found.name).map_err(Stopped::Destination)? {
+            Some(Existing::File { len, modified }) if self.settings.resume => {
+                let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
+                if attributes.torn.is_none()
+                    && attributes.len == len
+                    && same_time(attributes.modified, modified)
+                {
+                    return Ok(None);
+                }
+                if !self.settings.force {
+                    return Err(Stopped::Destination(io::ErrorKind::AlreadyExists.into()));
+                }
+            }
+            Some(_) if !self.settings.force => {
+                return Err(Stopped::Destination(io::ErrorKind::AlreadyExists.into()));
+            }
+            _ => {}
+        }
+        let file = self.vault.open(&found.node, now).map_err(Stopped::Source)?;
+        if let Some(torn) = file.torn().filter(|torn| !self.settings.keep_damaged || torn.readable == 0) {
+            return Err(Stopped::CutOff(torn));
+        }
+        // Known since the file was opened.
+        let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
+        let to =
+            found.folder.begin(attributes.owner.map(|owner| owner.mode)).map_err(Stopped::Destination)?;
+        Ok(Some((file, to, attributes)))
+    }
+
+    fn part(&self, shared: &Shared, range: Range<u64>, buffer: &mut [u8]) {
+        let part_len = range.end - range.start;
+        let to = lock(&shared.to).clone();
+        if let Some(to) = to.filter(|_| !shared.failed.load(Ordering::Relaxed)) {
+            let step = |bytes| self.step(bytes) && !shared.failed.load(Ordering::Relaxed);
+            let copy = Copy {
+                file: &shared.file,
+                to: &to,
+                len: shared.len,
+                keep_damaged: self.settings.keep_damaged,
+                step: &step,
+            };
+            match copy.range(range, buffer) {
+                Ok(damage) => lock(&shared.damage).merge(damage),
+                // The first failure is told, and the others need not be.
+                Err(stopped) if !shared.failed.swap(true, Ordering::Relaxed) => {
+                    self.stopped(&shared.found, stopped);
+                }
+                Err(_) => {}
+            }
+        }
+        if shared.left.fetch_sub(part_len, Ordering::AcqRel) > part_len {
+            return;
+        }
+        // This was the last part, so nobody else holds the file.
+        let to = lock(&shared.to).take().and_then(Arc::into_inner);
+        if let Some(to) = to.filter(|_| !shared.failed.load(Ordering::Relaxed)) {
+            let damage = std::mem::take(&mut *lock(&shared.damage));
+            self.finish(&shared.found, &shared.file, to, shared.len, shared.modified, &damage);
+        }
+    }
+
+    fn step(&self, bytes: u64) -> bool {
+        self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        !self.is_over()
+    }
+
+    /// Gives a copied file its name, and tells what is not right about it.
+    fn finish(
+        &self,
+        found: &Found,
+        file: &File,
+        to: Unfinished,
+        len: u64,
+        modified: Option<SystemTime>,
+        damage: &Damage,
+    ) {
+        if let [only] = damage.ranges.as_slice()
+            && *only == (0..len)
+            && let Some(first) = &damage.first
+        {
+            // Nothing could be read, so there is nothing to keep.
+            return self.failed(&found.node.path().to_string(), &first.to_string());
+        }
+        let is_whole = damage.ranges.is_empty() && file.torn().is_none();
+        let time = if is_whole { modified } else { modified.map(time_of_damaged) };
+        if let Err(error) = to.finish(&found.name, len, time) {
+            return self.stopped(found, Stopped::Destination(error));
+        }
+        let path = found.node.path().to_string();
+        if is_whole {
+            count(&self.counts.files);
+            return self.console.detail(format_args!("{}", printable(&path)));
+        }
+        let mut why: Vec<String> = Vec::new();
+        if let Some(first) = &damage.first {
+            let ranges: Vec<String> = damage
+                .ranges
+                .iter()
+                .take(MAX_RANGES_TOLD)
+                .map(|range| format!("{}-{}", range.start, range.end - 1))
+                .collect();
+            let more = if damage.ranges.len() > MAX_RANGES_TOLD { " and more" } else { "" };
+            why.push(format!("{first}; kept with zeros for bytes {}{more}", ranges.join(", ")));
+        }
+        if let Some(torn) = file.torn() {
+            why.push(format!("{torn}; these are kept"));
+        }
+        self.failed(&path, &why.join("; "));
+    }
+}
+
+/// A file that was begun, until it is known whether it is shared; also where that is never known.
+struct Undecided<'q>(&'q Queue<Found, Arc<Shared>>);
+
+impl Undecided<'_> {
+    fn shared(self, parts: Parts<Arc<Shared>>) {
+        self.0.decided(Some(parts));
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        self.0.decided(None);
+    }
+}
+
+/// A time that no file system takes for `right`, so that nobody takes a damaged file for the right one, `--resume`
+/// neither.
+fn time_of_damaged(right: SystemTime) -> SystemTime {
+    SystemTime::now().max(right + Duration::from_secs(10))
+}
+
+/// Whether a file has the time it should have. Some file systems keep whole seconds, or every other one.
+fn same_time(wanted: Option<SystemTime>, found: Option<SystemTime>) -> bool {
+    let (Some(wanted), Some(found)) = (wanted, found) else { return false };
+    let is_coarse = found.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() == 0);
+    let apart = wanted.duration_since(found).unwrap_or_else(|error| error.duration());
+    apart.is_zero() || is_coarse && apart.as_secs() < 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_same_as_far_as_the_destination_can_hold_it() {
+        let at = |nanos| Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos));
+        assert!(same_time(at(5_000_000_123), at(5_000_000_123)));
+        assert!(same_time(at(5_000_000_123), at(5_000_000_000)));
+        assert!(same_time(at(5_000_000_123), at(4_000_000_000)));
+        assert!(!same_time(at(5_000_000_123), at(5_000_000_124)));
+        assert!(!same_time(at(7_500_000_000), at(5_000_000_000)));
+        assert!(!same_time(None, at(0)));
+    }
+}

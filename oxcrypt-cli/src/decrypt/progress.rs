@@ -1,0 +1,188 @@
+//! How far it is, for people: a bar on a terminal, else a line now and then.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::output::Console;
+
+/// How often there is a line where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// What has been done so far.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    started: Instant,
+    pub(crate) files: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) folders: AtomicU64,
+    pub(crate) links: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            started: Instant::now(),
+            files: zero(),
+            bytes: zero(),
+            folders: zero(),
+            links: zero(),
+            skipped: zero(),
+            failed: zero(),
+        }
+    }
+}
+
+/// One more.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Counts {
+    /// Whether everything went well.
+    pub(crate) fn is_complete(&self) -> bool {
+        get(&self.failed) == 0
+    }
+
+    pub(crate) fn as_json(&self) -> Value {
+        json!({
+            "files": get(&self.files),
+            "bytes": get(&self.bytes),
+            "folders": get(&self.folders),
+            "links": get(&self.links),
+            "skipped": get(&self.skipped),
+            "failed": get(&self.failed),
+            "seconds": self.started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |count: u64, one: &str| {
+            format!("{} {one}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+        };
+        let bytes = get(&self.bytes);
+        let elapsed = self.started.elapsed();
+        write!(
+            f,
+            "{} ({}), {}, {} in {:.1} s",
+            of(get(&self.files), "file"),
+            HumanBytes(bytes),
+            of(get(&self.folders), "folder"),
+            of(get(&self.links), "link"),
+            elapsed.as_secs_f64(),
+        )?;
+        for (count, what) in [(get(&self.skipped), "skipped"), (get(&self.failed), "not decrypted")] {
+            if count > 0 {
+                write!(f, ", {} {what}", HumanCount(count))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows [`Counts`] until it is dropped.
+pub(crate) struct Progress<'p> {
+    counts: &'p Counts,
+    console: &'p Console,
+    bar: Option<ProgressBar>,
+    over: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl<'p> Progress<'p> {
+    pub(crate) fn new(counts: &'p Counts, console: &'p Console) -> Self {
+        let bar = (!console.is_quiet()).then(ProgressBar::new_spinner).filter(|bar| !bar.is_hidden());
+        if let Some(bar) = &bar {
+            bar.set_style(style("{spinner} {bytes} decrypted, {msg}, {binary_bytes_per_sec}"));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            console.show(Some(bar.clone()));
+        }
+        Self { counts, console, bar, over: Mutex::new(false), changed: Condvar::new() }
+    }
+
+    /// Whether somebody watches who would like to know how long it will take.
+    pub(crate) fn wants_totals(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// From now on it is known how much there is.
+    pub(crate) fn set_total(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(bytes);
+            bar.set_style(style(
+                "[{bar:30}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
+            ));
+        }
+    }
+
+    /// Shows how far it is, until [`end`](Self::end).
+    pub(crate) fn run(&self) {
+        let every = if self.bar.is_some() { Duration::from_millis(200) } else { LINE_EVERY };
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*over {
+            (over, _) = self.changed.wait_timeout(over, every).unwrap_or_else(PoisonError::into_inner);
+            if *over {
+                return;
+            }
+            let (files, bytes) = (get(&self.counts.files), get(&self.counts.bytes));
+            match &self.bar {
+                Some(bar) => {
+                    bar.set_position(bytes);
+                    bar.set_message(format!("{} files", HumanCount(files)));
+                }
+                None => self.console.note(format_args!(
+                    "{} files, {} so far ({})",
+                    HumanCount(files),
+                    HumanBytes(bytes),
+                    HumanDuration(self.counts.started.elapsed()),
+                )),
+            }
+        }
+    }
+
+    /// Ends [`run`](Self::run) and takes the bar away.
+    pub(crate) fn end(&self) {
+        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+        self.console.show(None);
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_there_was_and_only_that() {
+        let counts = Counts::default();
+        count(&counts.files);
+        counts.bytes.store(2048, Ordering::Relaxed);
+        let text = counts.to_string();
+        assert!(text.starts_with("1 file (2.00 KiB), 0 folders, 0 links in "), "{text}");
+        assert!(!text.contains("skipped") && counts.is_complete());
+        count(&counts.failed);
+        assert!(counts.to_string().ends_with(", 1 not decrypted") && !counts.is_complete());
+    }
+}

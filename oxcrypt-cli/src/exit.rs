@@ -1,0 +1,160 @@
+//! From errors to messages and exit codes: the only place where a code is chosen.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use oxcrypt_core::unlock::UnlockError;
+use oxcrypt_core::{Error, ErrorKind, VaultPath};
+
+use crate::output::printable;
+
+/// How the program ends. The numbers are part of its interface and stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// All well.
+    Done = 0,
+    /// Done, but some entries could not be. Each has been named.
+    Partial = 1,
+    /// The command line makes no sense, or there is no passphrase to be had.
+    Usage = 2,
+    /// Wrong passphrase.
+    WrongPassphrase = 3,
+    /// Not a vault, or not one that can be opened.
+    NotOpened = 4,
+    /// The storage or the destination failed.
+    Failed = 5,
+    /// Ctrl-C, or a signal that asks to end.
+    Interrupted = 130,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why a command did not end well.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    text: Option<String>,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    fn new(code: Code, text: impl fmt::Display) -> Self {
+        Self { code, text: Some(text.to_string()) }
+    }
+
+    /// All that there was to say has been said.
+    pub(crate) fn said(code: Code) -> Self {
+        Self { code, text: None }
+    }
+
+    /// The command line makes no sense.
+    pub(crate) fn usage(text: impl fmt::Display) -> Self {
+        Self::new(Code::Usage, text)
+    }
+
+    /// The folder is not a vault.
+    pub(crate) fn not_opened(text: impl fmt::Display) -> Self {
+        Self::new(Code::NotOpened, text)
+    }
+
+    /// The storage or the destination failed.
+    pub(crate) fn failed(text: impl fmt::Display) -> Self {
+        Self::new(Code::Failed, text)
+    }
+
+    /// The one entry that a command was about could not be read.
+    pub(crate) fn entry(path: &VaultPath, error: &Error) -> Self {
+        Self::new(code_of(error.kind()), format_args!("{}: {error}", printable(&path.to_string())))
+    }
+
+    /// Writing to standard output failed. Whoever closed a pipe has seen enough, and that is no failure.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::said(Code::Done),
+            _ => Self::failed(format_args!("cannot write to standard output: {error}")),
+        }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What is still to be said.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
+impl From<UnlockError> for Failure {
+    fn from(error: UnlockError) -> Self {
+        let code = match &error {
+            UnlockError::WrongPassphrase => Code::WrongPassphrase,
+            UnlockError::NotAVault(_)
+            | UnlockError::UnsupportedFormat { .. }
+            | UnlockError::HubVault { .. }
+            | UnlockError::UnknownKeySource { .. }
+            | UnlockError::DamagedMasterkeyFile(_)
+            | UnlockError::HostileScrypt(_)
+            | UnlockError::ConfigNotSigned(_) => Code::NotOpened,
+            UnlockError::Storage(_) => Code::Failed,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// The code for a command about one entry that could not be read.
+pub(crate) fn code_of(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::NotASymlink
+        | ErrorKind::NotEmpty
+        | ErrorKind::InvalidName
+        | ErrorKind::NameTooLong
+        | ErrorKind::SymlinkLoop
+        | ErrorKind::InvalidArgument
+        | ErrorKind::Damaged
+        | ErrorKind::Incomplete => Code::Partial,
+        ErrorKind::NoSpace
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnly
+        | ErrorKind::TimedOut
+        | ErrorKind::Unsupported
+        | ErrorKind::Storage => Code::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_is_no_failure_and_a_full_disk_is() {
+        let closed = Failure::output(&io::ErrorKind::BrokenPipe.into());
+        assert_eq!((closed.code(), closed.text()), (Code::Done, None));
+        assert_eq!(Failure::output(&io::ErrorKind::StorageFull.into()).code(), Code::Failed);
+    }
+
+    #[test]
+    fn the_numbers_are_those_in_the_readme() {
+        let codes = [
+            Code::Done,
+            Code::Partial,
+            Code::Usage,
+            Code::WrongPassphrase,
+            Code::NotOpened,
+            Code::Failed,
+            Code::Interrupted,
+        ];
+        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 130]);
+    }
+}

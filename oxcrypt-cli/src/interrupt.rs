@@ -1,0 +1,106 @@
+//! Ctrl-C, SIGTERM and SIGHUP: the program ends soon, and leaves nothing half done behind.
+
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::exit::Code;
+use crate::lock::lock;
+
+/// How long work may take to end by itself, before it is tidied up after and left behind: a read of a cloud drive may
+/// be stuck in the kernel for a minute.
+const GRACE: Duration = Duration::from_millis(600);
+
+type Tidy = Box<dyn FnOnce() + Send>;
+
+/// Whether somebody wants the program to end.
+#[derive(Default)]
+pub(crate) struct Interrupt {
+    asked: AtomicBool,
+    tidy: Mutex<Option<Tidy>>,
+    terminal: Mutex<Option<Terminal>>,
+}
+
+impl Interrupt {
+    /// From now on signals end the program in an orderly way; a second one ends it at once.
+    pub(crate) fn install() -> Arc<Self> {
+        let interrupt = Arc::new(Self::default());
+        let handler = Arc::clone(&interrupt);
+        // Fails only where somebody else has a handler, and this program has no other.
+        drop(ctrlc::set_handler(move || handler.end()));
+        interrupt
+    }
+
+    /// Whether work is to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Work that leaves something half done looks at [`is_asked`](Self::is_asked) often. Where it cannot, `tidy` is
+    /// called in its place.
+    pub(crate) fn on_end(&self, tidy: impl FnOnce() + Send + 'static) {
+        *lock(&self.tidy) = Some(Box::new(tidy));
+    }
+
+    /// Keeps the terminal's settings while somebody types what nobody should see, and restores them if that ends early.
+    pub(crate) fn guard_terminal(&self) -> impl Drop + use<'_> {
+        *lock(&self.terminal) = Terminal::now();
+        TerminalGuard(self)
+    }
+
+    fn end(&self) {
+        if let Some(terminal) = lock(&self.terminal).take() {
+            terminal.restore();
+        }
+        let again = self.asked.swap(true, Ordering::Relaxed);
+        let tidy = lock(&self.tidy).take();
+        if let (Some(tidy), false) = (tidy, again) {
+            thread::sleep(GRACE);
+            tidy();
+        }
+        process::exit(Code::Interrupted as i32);
+    }
+}
+
+struct TerminalGuard<'i>(&'i Interrupt);
+
+impl Drop for TerminalGuard<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.terminal).take();
+    }
+}
+
+/// The settings of the terminal that the program was started from.
+#[cfg(unix)]
+struct Terminal(std::fs::File, rustix::termios::Termios);
+
+#[cfg(unix)]
+impl Terminal {
+    fn now() -> Option<Self> {
+        let tty = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
+        let settings = rustix::termios::tcgetattr(&tty).ok()?;
+        Some(Self(tty, settings))
+    }
+
+    fn restore(self) {
+        use std::io::Write as _;
+        let Self(mut tty, settings) = self;
+        let _ = rustix::termios::tcsetattr(&tty, rustix::termios::OptionalActions::Now, &settings);
+        drop(tty.write_all(b"\n"));
+    }
+}
+
+/// Elsewhere the system restores the terminal itself.
+#[cfg(not(unix))]
+struct Terminal;
+
+#[cfg(not(unix))]
+impl Terminal {
+    fn now() -> Option<Self> {
+        None
+    }
+
+    fn restore(self) {}
+}

@@ -1,0 +1,132 @@
+//! Everything below a directory, depth first, one entry at a time: memory is bounded by depth and by what the largest
+//! directories on the way hold, not by the vault.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxcrypt_core::{Entry, Error, Listing, Node, NodeKind, Vault, Visit, Visits};
+
+/// One entry of a walk.
+pub(crate) struct Item {
+    /// How far below the start; 0 for its own entries.
+    pub(crate) depth: usize,
+    /// Nothing follows in the same directory.
+    pub(crate) is_last: bool,
+    /// The directory it is in.
+    pub(crate) dir: Arc<Node>,
+    /// The name it is shown under; the host's name where the entry has none.
+    pub(crate) name: String,
+    /// Stored otherwise than it should be, as sync clients do with copies.
+    pub(crate) is_conflict: bool,
+    /// What it is, if that can be told.
+    pub(crate) node: Option<Arc<Node>>,
+    /// Why that cannot be told, or why a directory's entries cannot. Holds ciphertext paths only.
+    pub(crate) problem: Option<String>,
+}
+
+impl Item {
+    /// Whether what is in it comes next.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.problem.is_none() && self.node.as_ref().is_some_and(|node| node.kind() == NodeKind::Directory)
+    }
+
+    /// Where it is in the vault.
+    pub(crate) fn path(&self) -> String {
+        join(&self.dir.path().to_string(), &self.name)
+    }
+}
+
+/// `name` in the directory `dir`.
+pub(crate) fn join(dir: &str, name: &str) -> String {
+    if dir == "/" { format!("/{name}") } else { format!("{dir}/{name}") }
+}
+
+/// Walks below a directory. Ends also where a damaged vault leads in circles.
+pub(crate) struct Walk<'v> {
+    vault: &'v Vault,
+    levels: Vec<Level>,
+    visits: Visits,
+}
+
+struct Level {
+    dir: Arc<Node>,
+    listing: Arc<Listing>,
+    next: usize,
+}
+
+impl<'v> Walk<'v> {
+    /// Begins with the entries of `dir`, which is listed now.
+    pub(crate) fn below(vault: &'v Vault, dir: &Arc<Node>) -> Result<Self, Error> {
+        let mut visits = Visits::default();
+        visits.enter(dir);
+        let listing = vault.list(dir, Instant::now())?;
+        Ok(Self { vault, levels: vec![Level { dir: Arc::clone(dir), listing, next: 0 }], visits })
+    }
+
+    /// Leaves out what is below the directory that was given last.
+    pub(crate) fn leave_out(&mut self) {
+        self.levels.pop();
+    }
+
+    fn enter(&mut self, dir: &Arc<Node>) -> Option<String> {
+        if self.visits.enter(dir) == Visit::Refused {
+            return Some(
+                "it leads to a directory that it lies in, or that too many entries lead to".to_owned(),
+            );
+        }
+        match self.vault.list(dir, Instant::now()) {
+            Ok(listing) => {
+                self.levels.push(Level { dir: Arc::clone(dir), listing, next: 0 });
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        let (depth, level) = loop {
+            let depth = self.levels.len().checked_sub(1)?;
+            let level = self.levels.last_mut()?;
+            if level.next < level.listing.entries().len() {
+                break (depth, level);
+            }
+            self.levels.pop();
+        };
+        let (dir, listing, at) = (Arc::clone(&level.dir), Arc::clone(&level.listing), level.next);
+        level.next += 1;
+        let entry = listing.entries().get(at)?;
+        let (node, mut problem) = match node_of(self.vault, &dir, entry) {
+            Ok(node) => (Some(node), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        if let Some(directory) = node.as_ref().filter(|node| node.kind() == NodeKind::Directory) {
+            problem = self.enter(directory);
+        }
+        Some(Item {
+            depth,
+            is_last: at + 1 == listing.entries().len(),
+            dir,
+            name: entry.shown().to_owned(),
+            is_conflict: is_conflict(entry),
+            node,
+            problem,
+        })
+    }
+}
+
+/// The node of a listed entry, or why there is none.
+pub(crate) fn node_of(vault: &Vault, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, String> {
+    match entry {
+        Entry::Sound(found) => vault.node(dir, found, Instant::now()).map_err(|error| error.to_string()),
+        Entry::Damaged(damaged) => Err(format!("{} ({})", damaged.damage(), damaged.path())),
+    }
+}
+
+/// Whether an entry is stored otherwise than it should be.
+pub(crate) fn is_conflict(entry: &Entry) -> bool {
+    matches!(entry, Entry::Sound(found) if found.is_conflict())
+}
