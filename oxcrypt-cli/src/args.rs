@@ -60,8 +60,8 @@ Examples:
   oxcrypt decrypt ~/Dropbox/vault ~/cleartext
   oxcrypt decrypt --resume ~/Dropbox/vault ~/cleartext photos/2024 letter.txt
 
-A damaged or unreadable file does not stop the rest: it is named, counted, and leaves nothing behind. Names that the
-folder cannot hold are shortened, always in the same way, and each is told.")]
+A damaged or unreadable file does not stop the rest: it is named, counted, and leaves nothing behind. \
+Names that the folder cannot hold are shortened, always in the same way, and each is told.")]
     Decrypt(DecryptArgs),
     /// Tell where an entry lies in the vault's folder, or the reverse
     #[command(after_help = "\

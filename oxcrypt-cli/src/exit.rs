@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use oxcrypt_core::unlock::UnlockError;
 use oxcrypt_core::{Error, ErrorKind, VaultPath};
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// How the program ends. The numbers are part of its interface and stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

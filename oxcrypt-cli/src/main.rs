@@ -9,6 +9,7 @@ mod lock;
 mod open;
 mod output;
 mod passphrase;
+mod printable;
 mod walk;
 
 use std::process::ExitCode;

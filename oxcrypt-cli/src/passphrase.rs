@@ -10,29 +10,30 @@ use clap::Args;
 use oxcrypt_core::unlock::Passphrase;
 use zeroize::Zeroizing;
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
 
 /// As much as the official command line takes.
 const MAX_LEN: usize = 5_000;
 
+const HEADING: &str = "Passphrase (default: ask on the terminal)";
+
 /// How to get the passphrase; by default it is asked for on the terminal.
 #[derive(Args, Debug)]
 #[expect(clippy::struct_field_names, reason = "the names of the options, which say what they give")]
 #[group(multiple = false)]
-#[command(next_help_heading = "Passphrase (default: ask on the terminal)")]
 pub(crate) struct PassphraseArgs {
     /// Take the first line of standard input
-    #[arg(long)]
+    #[arg(long, help_heading = HEADING)]
     passphrase_stdin: bool,
     /// Take the first line of a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
     passphrase_file: Option<PathBuf>,
     /// Take the content of an environment variable
-    #[arg(long, value_name = "VAR")]
+    #[arg(long, value_name = "VAR", help_heading = HEADING)]
     passphrase_env: Option<OsString>,
     /// Run a command by the shell and take the first line it prints, as "pass show vault"
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = HEADING)]
     passphrase_command: Option<OsString>,
 }
 
@@ -76,6 +77,7 @@ fn ask(interrupt: &Interrupt) -> Result<Zeroizing<Vec<u8>>> {
     let _guard = interrupt.guard_terminal();
     match rpassword::prompt_password("Passphrase: ") {
         Ok(typed) => Ok(Zeroizing::new(typed.into_bytes())),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(Failure::said(Code::Interrupted)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Failure::usage("no passphrase was typed"))
         }

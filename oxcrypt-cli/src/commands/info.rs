@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::Session;
 use crate::exit::Result;
 use crate::open;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 pub(crate) fn run(folder: &Path, session: &mut Session) -> Result<()> {
     let info = open::find(folder)?.info()?;

@@ -10,7 +10,8 @@ use crate::Session;
 use crate::args::LsArgs;
 use crate::exit::{Code, Failure, Result};
 use crate::open;
-use crate::output::{Output, exact_time, local_time, printable};
+use crate::output::{Output, exact_time, local_time};
+use crate::printable::printable;
 use crate::walk::{Walk, is_conflict, join, node_of};
 
 pub(crate) fn run(args: &LsArgs, session: &mut Session) -> Result<()> {

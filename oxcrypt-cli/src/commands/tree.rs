@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::TreeArgs;
 use crate::exit::{Code, Failure, Result};
-use crate::output::printable;
+use crate::printable::printable;
 use crate::walk::{Item, Walk};
 use crate::{Session, open};
 

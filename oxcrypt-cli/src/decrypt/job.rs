@@ -13,7 +13,8 @@ use super::progress::{Counts, Progress, count};
 use super::queue::Queue;
 use crate::interrupt::Interrupt;
 use crate::lock::lock;
-use crate::output::{Console, printable};
+use crate::output::Console;
+use crate::printable::printable;
 use crate::walk::Walk;
 
 mod find;

@@ -70,18 +70,15 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |count: u64, one: &str| {
-            format!("{} {one}{}", HumanCount(count), if count == 1 { "" } else { "s" })
-        };
         let bytes = get(&self.bytes);
         let elapsed = self.started.elapsed();
         write!(
             f,
             "{} ({}), {}, {} in {:.1} s",
-            of(get(&self.files), "file"),
+            counted(get(&self.files), "file"),
             HumanBytes(bytes),
-            of(get(&self.folders), "folder"),
-            of(get(&self.links), "link"),
+            counted(get(&self.folders), "folder"),
+            counted(get(&self.links), "link"),
             elapsed.as_secs_f64(),
         )?;
         for (count, what) in [(get(&self.skipped), "skipped"), (get(&self.failed), "not decrypted")] {
@@ -141,11 +138,11 @@ impl<'p> Progress<'p> {
             match &self.bar {
                 Some(bar) => {
                     bar.set_position(bytes);
-                    bar.set_message(format!("{} files", HumanCount(files)));
+                    bar.set_message(counted(files, "file"));
                 }
                 None => self.console.note(format_args!(
-                    "{} files, {} so far ({})",
-                    HumanCount(files),
+                    "{}, {} so far ({})",
+                    counted(files, "file"),
                     HumanBytes(bytes),
                     HumanDuration(self.counts.started.elapsed()),
                 )),
@@ -162,6 +159,11 @@ impl<'p> Progress<'p> {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A number of things of which one is called `one`.
+fn counted(count: u64, one: &str) -> String {
+    format!("{} {one}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 
 fn style(template: &str) -> ProgressStyle {

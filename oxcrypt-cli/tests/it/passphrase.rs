@@ -66,4 +66,7 @@ fn at_a_terminal_a_mistyped_passphrase_is_asked_for_again_and_never_shown() {
     let Some((code, shown)) = on_a_terminal(&command, "one\ntwo\nthree\npassphrase\n") else { return };
     assert_eq!(code, Some(3), "{shown}");
     assert_eq!(shown.matches("Passphrase:").count(), 3, "{shown}");
+    // Ctrl-C, as a terminal sends it.
+    let Some((code, shown)) = on_a_terminal(&command, "half\u{3}") else { return };
+    assert_eq!(code, Some(130), "{shown}");
 }

@@ -9,7 +9,7 @@ use oxcrypt_core::{Node, NodeKind};
 use super::super::folder::{Existing, Folder};
 use super::super::progress::count;
 use super::{Found, Job, taken};
-use crate::output::printable;
+use crate::printable::printable;
 use crate::walk::{Item, Walk};
 
 impl Job<'_> {

@@ -15,7 +15,7 @@ use super::super::progress::count;
 use super::super::queue::{Parts, Queue, Task};
 use super::{Found, Job};
 use crate::lock::lock;
-use crate::output::printable;
+use crate::printable::printable;
 
 /// A file longer than this is shared by all workers, this many bytes at a time.
 const PART_LEN: u64 = 8 << 20;
