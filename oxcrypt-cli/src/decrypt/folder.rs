@@ -29,6 +29,8 @@ pub(crate) struct Destination {
     force: bool,
     /// Clear away what an earlier run left unfinished.
     resume: bool,
+    /// Tells the temporary names of two runs apart.
+    process: u32,
     next: AtomicU64,
     unfinished: Mutex<HashMap<String, Arc<Folder>>>,
 }
@@ -56,17 +58,30 @@ pub(crate) enum Existing {
 impl Destination {
     /// Opens the folder at `path`, which is created if need be, with the folders on the way to it.
     pub(crate) fn open(path: &Path, force: bool, resume: bool) -> io::Result<Arc<Folder>> {
-        std::fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let is_new = match std::fs::create_dir(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         let rules = Rules { max_len: max_name_len(&dir), folds_case: false, is_windows: cfg!(windows) };
-        let mut destination =
-            Self { rules, force, resume, next: AtomicU64::new(0), unfinished: Mutex::default() };
+        let mut destination = Self {
+            rules,
+            force,
+            resume,
+            process: std::process::id(),
+            next: AtomicU64::new(0),
+            unfinished: Mutex::default(),
+        };
         destination.rules.folds_case = destination.folds_case(&dir)?;
         let folder = Folder {
             dir,
             parent: None,
             modified: None,
-            is_new: false,
+            is_new,
             taken: Mutex::default(),
             destination: Arc::new(destination),
         };
@@ -83,7 +98,7 @@ impl Destination {
 
     fn temporary_name(&self) -> String {
         let (start, end) = UNFINISHED;
-        format!("{start}{:x}-{:x}{end}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{start}{:x}-{:x}{end}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether the file system takes `A` and `a` for one name. Asks it, with a file that is gone afterwards.
@@ -278,12 +293,14 @@ impl Unfinished {
         write_all_at(file, offset, bytes)
     }
 
-    /// Gives it its length, its time and its name.
-    pub(crate) fn finish(mut self, name: &str, len: u64, modified: Option<SystemTime>) -> io::Result<()> {
+    /// Extends it to `len` bytes, by zeros.
+    pub(crate) fn extend(&self, len: u64) -> io::Result<()> {
+        self.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?.set_len(len)
+    }
+
+    /// Gives it its time and its name.
+    pub(crate) fn finish(mut self, name: &str, modified: Option<SystemTime>) -> io::Result<()> {
         let file = self.file.take().ok_or(io::ErrorKind::InvalidInput)?;
-        if file.metadata()?.len() != len {
-            file.set_len(len)?;
-        }
         if let Some(modified) = modified {
             file.set_times(FileTimes::new().set_modified(modified))?;
         }

@@ -21,6 +21,10 @@ struct State<F, P> {
     parts: VecDeque<Parts<P>>,
     /// Files begun of which nobody knows yet whether they are large.
     undecided: usize,
+    /// Workers that wait. Waking costs a call of the system, also where nobody sleeps.
+    idle: usize,
+    /// The walk waits.
+    is_full: bool,
     /// Nothing more will be found.
     closed: bool,
     /// Nothing more is begun.
@@ -56,6 +60,8 @@ impl<F, P: Clone> Queue<F, P> {
             files: VecDeque::new(),
             parts: VecDeque::new(),
             undecided: 0,
+            idle: 0,
+            is_full: false,
             closed: false,
             stopped: false,
         };
@@ -66,14 +72,19 @@ impl<F, P: Clone> Queue<F, P> {
     pub(crate) fn push(&self, file: F) -> bool {
         let mut state = self.lock();
         while state.files.len() >= MAX_FILES && !state.stopped {
+            state.is_full = true;
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.is_full = false;
         if state.stopped {
             return false;
         }
         state.files.push_back(file);
+        let wake = state.idle > 0;
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         true
     }
 
@@ -108,8 +119,12 @@ impl<F, P: Clone> Queue<F, P> {
             Some(parts) if !state.stopped => state.parts.push_back(parts),
             _ => {}
         }
+        // Whoever waits does so for the parts, or for the last file to be decided on.
+        let wake = state.idle > 0 && (!state.parts.is_empty() || state.closed);
         drop(state);
-        self.work.notify_all();
+        if wake {
+            self.work.notify_all();
+        }
     }
 
     /// The next task; waits for it. `None` when there will be none.
@@ -130,14 +145,20 @@ impl<F, P: Clone> Queue<F, P> {
             }
             if let Some(file) = state.files.pop_front() {
                 state.undecided += 1;
+                // Half of the room at once, so that the walk does not wake for each file.
+                let wake = state.is_full && state.files.len() <= MAX_FILES / 2;
                 drop(state);
-                self.room.notify_one();
+                if wake {
+                    self.room.notify_one();
+                }
                 return Some(Task::File(file));
             }
             if state.closed && state.undecided == 0 {
                 return None;
             }
+            state.idle += 1;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 

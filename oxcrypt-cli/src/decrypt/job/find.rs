@@ -12,6 +12,9 @@ use super::{Found, Job, taken};
 use crate::printable::printable;
 use crate::walk::{Item, Walk};
 
+/// Tells where an entry is in the vault.
+type Place<'p> = &'p dyn Fn() -> String;
+
 impl Job<'_> {
     pub(super) fn find_below(&self, start: &Arc<Node>, dest: &Arc<Folder>) {
         let folder = match folder_of(start, dest) {
@@ -20,7 +23,7 @@ impl Job<'_> {
         };
         if start.kind() != NodeKind::Directory {
             let name = start.name().map_or("", |name| name.as_str());
-            return self.found(start, name, &start.path().to_string(), &folder);
+            return self.found(start, name, &|| start.path().to_string(), &folder);
         }
         let mut walk = match Walk::below(self.vault, start) {
             Ok(walk) => walk,
@@ -43,13 +46,14 @@ impl Job<'_> {
 
     /// Takes care of one entry. Returns the folder to put its own entries in, if it has any.
     fn item(&self, item: &Item, folder: &Arc<Folder>) -> Option<Arc<Folder>> {
-        let path = item.path();
+        // Wanted only where there is something to tell.
+        let path = || item.path();
         if let Some(problem) = &item.problem {
-            self.failed(&path, problem);
+            self.failed(&path(), problem);
         }
         let node = item.node.as_ref()?;
         if item.is_conflict {
-            self.console.detail(format_args!("{}: a copy made by a sync client", printable(&path)));
+            self.console.detail(format_args!("{}: a copy made by a sync client", printable(&path())));
         }
         if node.kind() != NodeKind::Directory {
             self.found(node, &item.name, &path, folder);
@@ -63,14 +67,14 @@ impl Job<'_> {
                 item.is_entered().then_some(inner)
             }
             Err(error) => {
-                self.destination_failed(&path, error);
+                self.destination_failed(&path(), error);
                 None
             }
         }
     }
 
     /// Takes care of a file or link.
-    fn found(&self, node: &Arc<Node>, name: &str, path: &str, folder: &Arc<Folder>) {
+    fn found(&self, node: &Arc<Node>, name: &str, path: Place<'_>, folder: &Arc<Folder>) {
         let name = self.fit(folder, name, path);
         if node.kind() == NodeKind::Symlink {
             return self.link(node, &name, path, folder);
@@ -78,10 +82,11 @@ impl Job<'_> {
         self.queue.push(Found { node: Arc::clone(node), folder: Arc::clone(folder), name });
     }
 
-    fn fit(&self, folder: &Folder, name: &str, path: &str) -> String {
+    fn fit(&self, folder: &Folder, name: &str, path: Place<'_>) -> String {
         let fitted = folder.fit(name);
         if fitted != name {
-            let (path, fitted) = (printable(path), printable(&fitted));
+            let (path, fitted) = (path(), printable(&fitted));
+            let path = printable(&path);
             self.console.note(format_args!(
                 "oxcrypt: {path}: the destination cannot hold this name; it is called {fitted} there"
             ));
@@ -89,17 +94,17 @@ impl Job<'_> {
         fitted.into_owned()
     }
 
-    fn link(&self, node: &Arc<Node>, name: &str, path: &str, folder: &Arc<Folder>) {
+    fn link(&self, node: &Arc<Node>, name: &str, path: Place<'_>, folder: &Arc<Folder>) {
         let now = Instant::now();
         let target = match self.vault.read_link(node, now) {
             Ok(target) => target,
-            Err(error) => return self.failed(path, &error.to_string()),
+            Err(error) => return self.failed(&path(), &error.to_string()),
         };
         let made = match folder.existing(name) {
             Ok(Some(Existing::Link(old))) if self.settings.resume && old.as_os_str() == &*target => {
                 return count(&self.counts.skipped);
             }
-            Ok(Some(_)) if !self.settings.force => return self.failed(path, taken(&self.settings)),
+            Ok(Some(_)) if !self.settings.force => return self.failed(&path(), taken(&self.settings)),
             Ok(_) => {
                 let modified = self.vault.attributes(node, now).ok().and_then(|known| known.modified);
                 folder.link(name, &target, modified)
@@ -108,7 +113,7 @@ impl Job<'_> {
         };
         match made {
             Ok(()) => count(&self.counts.links),
-            Err(error) => self.destination_failed(path, error),
+            Err(error) => self.destination_failed(&path(), error),
         }
     }
 }

@@ -170,7 +170,9 @@ impl Job<'_> {
         }
         let is_whole = damage.ranges.is_empty() && file.torn().is_none();
         let time = if is_whole { modified } else { modified.map(time_of_damaged) };
-        if let Err(error) = to.finish(&found.name, len, time) {
+        // A damaged end was never written.
+        let extended = if damage.ranges.is_empty() { Ok(()) } else { to.extend(len) };
+        if let Err(error) = extended.and_then(|()| to.finish(&found.name, time)) {
             return self.stopped(found, Stopped::Destination(error));
         }
         let path = found.node.path().to_string();
