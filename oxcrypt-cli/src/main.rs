@@ -31,7 +31,7 @@ struct Session {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    keep_memory_private();
+    prepare_process();
     let mut session = Session {
         out: Output::new(cli.json),
         console: Arc::new(Console::new(cli.quiet, cli.verbose)),
@@ -59,13 +59,16 @@ fn report(failure: &Failure, console: &Console) -> Code {
     failure.code()
 }
 
-/// No core dump, and no other process of the same user, gets to see keys and cleartext.
-fn keep_memory_private() {
+/// No core dump, and no other process of the same user, gets to see keys and cleartext; and as many files may be open as
+/// the system allows, because each folder on the way down holds one.
+fn prepare_process() {
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, Rlimit, setrlimit};
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         // Where the system refuses, the command is still worth running.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }
