@@ -4,12 +4,13 @@
 //! bounded by the number of workers and the length of the queue between them, whatever the vault holds.
 
 mod copy;
+mod destination;
 mod folder;
 mod host_name;
 mod job;
 mod progress;
 mod queue;
+mod unfinished;
 
-pub(crate) use folder::Destination;
-pub(crate) use job::{Job, Settings};
-pub(crate) use progress::Counts;
+pub(crate) use destination::{Destination, FileId, Options};
+pub(crate) use job::{Event, Fatal, Job, Settings};

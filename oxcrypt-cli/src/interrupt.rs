@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the program ends soon, and leaves nothing half done behind.
+//! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT: the program ends soon, and leaves nothing half done behind.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,9 @@ use crate::lock::lock;
 /// How long work may take to end by itself, before it is tidied up after and left behind: a read of a cloud drive may
 /// be stuck in the kernel for a minute.
 const GRACE: Duration = Duration::from_millis(600);
+
+/// How long tidying up may take: the destination may be stuck as well.
+const TIDYING: Duration = Duration::from_millis(300);
 
 type Tidy = Box<dyn FnOnce() + Send>;
 
@@ -27,9 +30,7 @@ impl Interrupt {
     /// From now on signals end the program in an orderly way; a second one ends it at once.
     pub(crate) fn install() -> Arc<Self> {
         let interrupt = Arc::new(Self::default());
-        let handler = Arc::clone(&interrupt);
-        // Fails only where somebody else has a handler, and this program has no other.
-        drop(ctrlc::set_handler(move || handler.end()));
+        listen(Arc::clone(&interrupt));
         interrupt
     }
 
@@ -50,18 +51,52 @@ impl Interrupt {
         TerminalGuard(self)
     }
 
+    /// What a signal does. Never waits, so that the next one is heard.
     fn end(&self) {
         if let Some(terminal) = lock(&self.terminal).take() {
             terminal.restore();
         }
         let again = self.asked.swap(true, Ordering::Relaxed);
-        let tidy = lock(&self.tidy).take();
-        if let (Some(tidy), false) = (tidy, again) {
-            thread::sleep(GRACE);
-            tidy();
+        match lock(&self.tidy).take() {
+            Some(tidy) if !again => drop(thread::spawn(move || {
+                thread::sleep(GRACE);
+                thread::spawn(|| {
+                    thread::sleep(TIDYING);
+                    process::exit(Code::Interrupted as i32);
+                });
+                tidy();
+                process::exit(Code::Interrupted as i32);
+            })),
+            _ => process::exit(Code::Interrupted as i32),
         }
-        process::exit(Code::Interrupted as i32);
     }
+}
+
+/// Listens to signals on a thread of its own. One that was ignored when the program was started, as under `nohup`, stays
+/// ignored, where the system tells that.
+#[cfg(unix)]
+fn listen(interrupt: Arc<Interrupt>) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    let ignored = ignored_signals();
+    let wanted =
+        [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    // Fails only for signals that nobody can listen to.
+    let Ok(mut signals) = signal_hook::iterator::Signals::new(wanted) else { return };
+    thread::spawn(move || signals.forever().for_each(|_| interrupt.end()));
+}
+
+/// The signals that are ignored, one bit each, from the lowest.
+#[cfg(unix)]
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+fn listen(interrupt: Arc<Interrupt>) {
+    // Fails only where somebody else has a handler, and this program has no other.
+    drop(ctrlc::set_handler(move || interrupt.end()));
 }
 
 struct TerminalGuard<'i>(&'i Interrupt);

@@ -10,10 +10,10 @@ mod open;
 mod output;
 mod passphrase;
 mod printable;
+mod session;
 mod walk;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser;
 
@@ -21,20 +21,14 @@ use crate::args::{Cli, Command};
 use crate::exit::{Code, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Console, Output};
-
-/// What every command works with.
-struct Session {
-    out: Output,
-    console: Arc<Console>,
-    interrupt: Arc<Interrupt>,
-}
+use crate::session::Session;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    prepare_process();
+    keep_memory_private();
     let mut session = Session {
         out: Output::new(cli.json),
-        console: Arc::new(Console::new(cli.quiet, cli.verbose)),
+        console: Console::new(cli.quiet, cli.verbose),
         interrupt: Interrupt::install(),
     };
     let result = match &cli.command {
@@ -59,16 +53,13 @@ fn report(failure: &Failure, console: &Console) -> Code {
     failure.code()
 }
 
-/// No core dump, and no other process of the same user, gets to see keys and cleartext; and as many files may be open as
-/// the system allows, because each folder on the way down holds one.
-fn prepare_process() {
+/// No core dump, and no other process of the same user, gets to see keys and cleartext.
+fn keep_memory_private() {
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        use rustix::process::{Resource, Rlimit, setrlimit};
         // Where the system refuses, the command is still worth running.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         #[cfg(target_os = "linux")]
         let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     }

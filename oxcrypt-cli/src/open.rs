@@ -9,9 +9,9 @@ use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::unlock::{Locked, UnlockError};
 use oxcrypt_core::{Follow, Node, Vault, VaultOptions, VaultPath};
 
-use crate::Session;
 use crate::args::VaultArgs;
 use crate::exit::{Failure, Result};
+use crate::session::Session;
 
 /// How often somebody at a terminal may mistype.
 const TRIES: usize = 3;
@@ -52,6 +52,10 @@ pub(crate) fn unlock(args: &VaultArgs, options: &VaultOptions, session: &Session
 
 /// Reads a path in a vault as somebody typed it.
 pub(crate) fn parse_path(text: &str) -> Result<VaultPath> {
+    if text.is_empty() {
+        // A variable of the shell that is not set, most likely; "/" is how to say everything.
+        return Err(Failure::usage("an empty path; the vault's root is \"/\""));
+    }
     VaultPath::parse(text).map_err(|invalid| Failure::usage(format_args!("{text}: {invalid}")))
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::Mutex;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -20,12 +20,21 @@ pub(crate) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
     escape: bool,
+    shown: Instant,
 }
+
+/// How long a program that reads along may have to wait for what is known already.
+const SHOW_EVERY: Duration = Duration::from_millis(100);
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         let out = io::stdout();
-        Self { escape: out.is_terminal(), out: BufWriter::with_capacity(1 << 16, out), json }
+        Self {
+            escape: out.is_terminal(),
+            out: BufWriter::with_capacity(1 << 16, out),
+            json,
+            shown: Instant::now(),
+        }
     }
 
     /// Whether a program is to read it.
@@ -38,8 +47,11 @@ impl Output {
         writeln!(self.out, "{line}").map_err(|error| Failure::output(&error))
     }
 
-    /// Writes an object as one line of JSON.
-    pub(crate) fn object(&mut self, object: &Value) -> Result<()> {
+    /// Writes an object as one line of JSON, without what it has no value for.
+    pub(crate) fn object(&mut self, mut object: Value) -> Result<()> {
+        if let Some(fields) = object.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
         self.line(object)
     }
 
@@ -48,7 +60,16 @@ impl Output {
         self.out.write_all(bytes).map_err(|error| Failure::output(&error))
     }
 
-    /// Shows what was written so far.
+    /// Shows what was written so far where somebody waits for it: on a terminal, and elsewhere now and then.
+    pub(crate) fn show(&mut self) -> Result<()> {
+        if !self.escape && self.shown.elapsed() < SHOW_EVERY {
+            return Ok(());
+        }
+        self.shown = Instant::now();
+        self.flush()
+    }
+
+    /// Writes out all that was written so far.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.out.flush().map_err(|error| Failure::output(&error))
     }
@@ -71,9 +92,9 @@ impl Console {
         Self { quiet, verbose, bar: Mutex::default() }
     }
 
-    /// Whether only errors are to be said.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
+    /// Whether somebody sees at once what is said.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
     }
 
     /// Says what went wrong, and what everybody should know.
@@ -133,7 +154,7 @@ mod tests {
 
     #[test]
     fn times_are_exact_for_programs() {
-        let time = SystemTime::UNIX_EPOCH + std::time::Duration::new(1, 500);
+        let time = SystemTime::UNIX_EPOCH + Duration::new(1, 500);
         assert_eq!(exact_time(Some(time)), "1970-01-01T00:00:01.0000005Z");
         assert_eq!(exact_time(None), Value::Null);
     }

@@ -15,6 +15,8 @@ use crate::interrupt::Interrupt;
 
 /// As much as the official command line takes.
 const MAX_LEN: usize = 5_000;
+/// As much as a command may print behind its first line and still be heard out.
+const MAX_MORE: u64 = 1 << 20;
 
 const HEADING: &str = "Passphrase (default: ask on the terminal)";
 
@@ -49,7 +51,7 @@ impl PassphraseArgs {
     /// Gets the passphrase, from wherever it is to come.
     pub(crate) fn get(&self, interrupt: &Interrupt) -> Result<Passphrase> {
         let line = if self.passphrase_stdin {
-            first_line(io::stdin().lock(), "standard input")?
+            first_line(standard_input()?, "standard input")?
         } else if let Some(path) = &self.passphrase_file {
             let name = path.display().to_string();
             let file = File::open(path).map_err(|error| {
@@ -69,8 +71,22 @@ impl PassphraseArgs {
         } else {
             ask(interrupt)?
         };
+        if line.is_empty() {
+            return Err(Failure::usage("the passphrase is empty"));
+        }
         Ok(Passphrase::from_bytes(line))
     }
+}
+
+/// Standard input without the standard library's buffer, which nobody wipes.
+fn standard_input() -> Result<File> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned();
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned();
+    owned.map(File::from).map_err(|error| {
+        Failure::usage(format_args!("cannot read the passphrase from standard input: {error}"))
+    })
 }
 
 fn ask(interrupt: &Interrupt) -> Result<Zeroizing<Vec<u8>>> {
@@ -90,10 +106,8 @@ fn ask(interrupt: &Interrupt) -> Result<Zeroizing<Vec<u8>>> {
 
 fn from_command(command: &OsStr) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |why: &dyn std::fmt::Display| Failure::usage(format_args!("the passphrase command {why}"));
-    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
-    let mut child = Command::new(shell)
-        .arg(flag)
-        .arg(command)
+    let mut shell = shell(command);
+    let mut child = shell
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| failed(&format_args!("cannot be run: {error}")))?;
@@ -101,10 +115,27 @@ fn from_command(command: &OsStr) -> Result<Zeroizing<Vec<u8>>> {
     let line = stdout.as_mut().map(|stdout| first_line(stdout, "the passphrase command"));
     // What else it prints is not wanted, yet closing the pipe on it could make it fail.
     if let Some(stdout) = &mut stdout {
-        drop(io::copy(stdout, &mut io::sink()));
+        drop(io::copy(&mut stdout.take(MAX_MORE), &mut io::sink()));
     }
+    drop(stdout);
     let status = child.wait().map_err(|error| failed(&format_args!("was lost: {error}")))?;
     line.filter(|_| status.success()).unwrap_or_else(|| Err(failed(&format_args!("failed ({status})"))))
+}
+
+#[cfg(not(windows))]
+fn shell(command: &OsStr) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(command);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(command: &OsStr) -> Command {
+    use std::os::windows::process::CommandExt as _;
+    let mut shell = Command::new("cmd");
+    // As typed: cmd has rules for quotes of its own.
+    shell.arg("/C").raw_arg(command);
+    shell
 }
 
 /// Reads up to the first line break, which may be one of Windows.

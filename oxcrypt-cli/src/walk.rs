@@ -126,6 +126,16 @@ pub(crate) fn node_of(vault: &Vault, dir: &Arc<Node>, entry: &Entry) -> Result<A
     }
 }
 
+/// What an entry is, for programs.
+pub(crate) fn kind_name(kind: Option<NodeKind>) -> &'static str {
+    match kind {
+        Some(NodeKind::File) => "file",
+        Some(NodeKind::Directory) => "directory",
+        Some(NodeKind::Symlink) => "symlink",
+        None => "damaged",
+    }
+}
+
 /// Whether an entry is stored otherwise than it should be.
 pub(crate) fn is_conflict(entry: &Entry) -> bool {
     matches!(entry, Entry::Sound(found) if found.is_conflict())

@@ -3,19 +3,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use oxcrypt_core::chunk::PAYLOAD_LEN;
 use oxcrypt_core::{Error, ErrorKind, Follow, Node, Vault, VaultOptions};
 use zeroize::Zeroizing;
 
 use crate::args::CatArgs;
 use crate::exit::{Code, Failure, Result};
-use crate::{Session, open};
+use crate::open;
+use crate::session::Session;
 
 /// Bytes at a time: one read of the storage each.
 const BLOCK: usize = 1 << 20;
 /// Bytes that fail together: those of one chunk.
-const CHUNK: usize = 1 << 15;
+#[expect(clippy::cast_possible_truncation, reason = "32 KiB fit any machine's usize")]
+const CHUNK: usize = PAYLOAD_LEN as usize;
 
 pub(crate) fn run(args: &CatArgs, session: &mut Session) -> Result<()> {
+    if session.out.is_json() {
+        return Err(Failure::usage("cat prints files as they are, which is not JSON"));
+    }
     // Everything is read once, so there is no point in keeping it.
     let vault = open::unlock(&args.vault, &VaultOptions::default().chunk_cache_bytes(0), session)?;
     let mut failures: Vec<Failure> = Vec::new();

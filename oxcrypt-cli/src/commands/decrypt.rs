@@ -1,28 +1,31 @@
 //! `oxcrypt decrypt`: a vault, or a part of it, to a folder.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use oxcrypt_core::{Follow, Node, VaultOptions};
+use oxcrypt_core::{Follow, Node, VaultOptions, VaultPath};
 use serde_json::json;
 
 use crate::args::DecryptArgs;
-use crate::decrypt::{Counts, Destination, Job, Settings};
+use crate::decrypt::{Destination, Event, Fatal, FileId, Job, Options, Settings};
 use crate::exit::{Code, Failure, Result};
 use crate::lock::lock;
+use crate::open;
 use crate::output::Console;
-use crate::{Session, open};
+use crate::session::Session;
 
 pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     refuse_inside(&args.dest, &args.vault.vault)?;
     // Every chunk is read once, so there is no point in keeping any.
     let vault = open::unlock(&args.vault, &VaultOptions::default().chunk_cache_bytes(0), session)?;
+    raise_file_limit();
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());
-    let dest = Destination::open(&args.dest, args.force, args.resume).map_err(|error| {
+    let options = Options { force: args.force, resume: args.resume, vault: id_of(&args.vault.vault) };
+    let dest = Destination::open(&args.dest, options).map_err(|error| {
         Failure::failed(format_args!("cannot decrypt to {}: {error}", args.dest.display()))
     })?;
     let destination = Arc::clone(dest.destination());
@@ -31,20 +34,23 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     let Session { out, console, interrupt } = session;
     let is_json = out.is_json();
     let out = Mutex::new(out);
-    let on_failed = |path: &str, why: &str| {
+    let on_event = |event: Event<'_>| {
         if is_json {
-            let object = json!({ "path": path, "error": why });
+            let object = match event {
+                Event::Failed { path, why } => json!({ "event": "failed", "path": path, "error": why }),
+                Event::Alias { path, name } => json!({ "event": "alias", "path": path, "name": name }),
+            };
             // What cannot be written comes up again when all is flushed.
-            drop(lock(&out).object(&object));
+            drop(lock(&out).object(object));
         }
     };
-    let job = Job::new(&vault, settings(args), console, interrupt, &on_failed);
+    let job = Job::new(&vault, settings(args), console, interrupt, &on_event);
     let starts = starts(&job, &args.paths)?;
-    let result = job.run(&starts, &dest);
+    let result = job.run(&starts, &dest).and_then(|()| Destination::sync(&dest).map_err(Fatal::Destination));
     if is_json {
-        lock(&out).object(&job.counts().as_json())?;
+        lock(&out).object(job.counts().as_json())?;
     }
-    conclude(result, job.counts(), console, interrupt.is_asked())
+    conclude(result, &job, console, interrupt.is_asked())
 }
 
 fn settings(args: &DecryptArgs) -> Settings {
@@ -61,7 +67,7 @@ fn starts(job: &Job<'_>, paths: &[String]) -> Result<Vec<Arc<Node>>> {
     if paths.is_empty() {
         return Ok(vec![job.vault().root()]);
     }
-    let mut found = Vec::new();
+    let mut found: Vec<(VaultPath, Arc<Node>)> = Vec::new();
     for text in paths {
         let path = open::parse_path(text)?;
         match job.vault().resolve(&path, Follow::NotLast, Instant::now()) {
@@ -70,47 +76,101 @@ fn starts(job: &Job<'_>, paths: &[String]) -> Result<Vec<Arc<Node>>> {
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut starts: Vec<(_, Arc<Node>)> = Vec::new();
-    for (path, node) in found {
-        if !starts
-            .last()
-            .is_some_and(|(last, _): &(oxcrypt_core::VaultPath, _)| path.names().starts_with(last.names()))
-        {
-            starts.push((path, node));
-        }
-    }
-    Ok(starts.into_iter().map(|(_, node)| node).collect())
+    found.dedup_by(|next, last| next.0.names().starts_with(last.0.names()));
+    Ok(found.into_iter().map(|(_, node)| node).collect())
 }
 
 /// A vault is not decrypted into itself.
 fn refuse_inside(dest: &Path, vault: &Path) -> Result<()> {
-    let resolved = (existing_part(dest), vault.canonicalize());
-    match resolved {
-        (Ok(dest), Ok(vault)) if dest.starts_with(&vault) => {
-            Err(Failure::usage("the destination lies in the vault's own folder"))
+    let Ok(vault) = vault.canonicalize() else { return Ok(()) };
+    let real = existing_part(dest)
+        .map_err(|error| Failure::failed(format_args!("cannot decrypt to {}: {error}", dest.display())))?;
+    if real.starts_with(&vault) {
+        return Err(Failure::usage("the destination lies in the vault's own folder"));
+    }
+    if cfg!(not(unix)) && vault.starts_with(&real) {
+        // There the vault's folder cannot be told from others while it is walked past.
+        return Err(Failure::usage("the vault lies in the destination; choose a folder beside it"));
+    }
+    Ok(())
+}
+
+/// The real path of what exists of `path`. What does not exist yet must not climb.
+fn existing_part(path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    for ancestor in absolute.ancestors() {
+        if let Ok(real) = ancestor.canonicalize() {
+            let rest = absolute.strip_prefix(ancestor).unwrap_or(&absolute);
+            if rest.components().any(|part| part == Component::ParentDir) {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "its path climbs from a folder that is not there",
+                ));
+            }
+            return Ok(real);
         }
-        _ => Ok(()),
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// What tells the vault's folder from others, where the system has that.
+fn id_of(folder: &Path) -> Option<FileId> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        folder.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
     }
 }
 
-/// The real path of what exists of `path`.
-fn existing_part(path: &Path) -> io::Result<PathBuf> {
-    let absolute = std::path::absolute(path)?;
-    let mut known = absolute.ancestors().map(Path::canonicalize);
-    known.find_map(io::Result::ok).ok_or_else(|| io::ErrorKind::NotFound.into())
+/// As many files may be open as the system allows, because each folder on the way down holds one.
+fn raise_file_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        // macOS refuses more, and takes "no limit" for an error.
+        let current =
+            if cfg!(target_os = "macos") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum };
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    }
 }
 
-fn conclude(result: io::Result<()>, counts: &Counts, console: &Console, interrupted: bool) -> Result<()> {
+fn conclude(
+    result: std::result::Result<(), Fatal>,
+    job: &Job<'_>,
+    console: &Console,
+    interrupted: bool,
+) -> Result<()> {
+    let counts = job.counts();
     if interrupted {
         console.note(format_args!("interrupted after {counts}; --resume goes on from here"));
         return Err(Failure::said(Code::Interrupted));
     }
-    if let Err(error) = result {
+    if let Err(fatal) = result {
         console.note(format_args!("stopped after {counts}; --resume goes on from here"));
-        return Err(Failure::failed(format_args!("the destination failed: {error}")));
+        return Err(match fatal {
+            Fatal::Destination(error) => Failure::failed(format_args!("the destination failed: {error}")),
+            Fatal::Panic => {
+                Failure::failed("this program has failed, which is a mistake in it; please report it")
+            }
+        });
     }
     console.note(format_args!("decrypted {counts}"));
-    if counts.is_complete() { Ok(()) } else { Err(Failure::said(Code::Partial)) }
+    if job.could_keep_damaged() {
+        console.note("--keep-damaged keeps what can be read of damaged files");
+    }
+    if counts.is_complete() {
+        Ok(())
+    } else if job.has_storage_failed() && !counts.has_any() {
+        Err(Failure::said(Code::Failed))
+    } else {
+        Err(Failure::said(Code::Partial))
+    }
 }
 
 #[cfg(test)]
@@ -122,10 +182,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let vault = dir.path().join("vault");
         std::fs::create_dir(&vault).unwrap();
-        for inside in ["vault", "vault/out", "vault/a/b/c", "vault/../vault/out"] {
+        for inside in ["vault", "vault/out", "vault/a/b/c", "vault/../vault/out", "missing/../vault/out"] {
             assert!(refuse_inside(&dir.path().join(inside), &vault).is_err(), "{inside}");
         }
-        for outside in ["out", "vault-out/a", "vault2"] {
+        for outside in ["out", "vault-out/a", "vault2", "vault/../out"] {
             assert!(refuse_inside(&dir.path().join(outside), &vault).is_ok(), "{outside}");
         }
     }

@@ -6,15 +6,15 @@ use std::path::Path;
 use oxcrypt_core::unlock::{Info, KeySource, ScryptParams};
 use serde_json::json;
 
-use crate::Session;
 use crate::exit::Result;
 use crate::open;
 use crate::output::Output;
 use crate::printable::printable;
+use crate::session::Session;
 
 pub(crate) fn run(folder: &Path, session: &mut Session) -> Result<()> {
     let info = open::find(folder)?.info()?;
-    if session.out.is_json() { session.out.object(&as_json(&info)) } else { print(&info, &mut session.out) }
+    if session.out.is_json() { session.out.object(as_json(&info)) } else { print(&info, &mut session.out) }
 }
 
 fn as_json(info: &Info) -> serde_json::Value {

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::args::LocateArgs;
 use crate::exit::{Code, Failure, Result};
-use crate::{Session, open};
+use crate::open;
+use crate::session::Session;
 
 pub(crate) fn run(args: &LocateArgs, session: &mut Session) -> Result<()> {
     let text = args.path.to_str().ok_or_else(|| Failure::usage("the path is not UTF-8"))?;
@@ -29,7 +30,7 @@ fn forward(vault: &Vault, folder: &Path, text: &str, session: &mut Session) -> R
     if session.out.is_json() {
         let (entry, content) = (entry.as_str(), content.as_str());
         let object = json!({ "path": node.path().to_string(), "ciphertext": entry, "content": content });
-        return session.out.object(&object);
+        return session.out.object(object);
     }
     session.out.line(folder.join(entry.as_str()).display())?;
     if node.kind() == NodeKind::Directory {
@@ -39,9 +40,7 @@ fn forward(vault: &Vault, folder: &Path, text: &str, session: &mut Session) -> R
 }
 
 fn reverse(vault: &Vault, path: &CiphertextPath, session: &mut Session) -> Result<()> {
-    // A directory at a time, so that even a long search ends soon when somebody wants that.
-    let interrupt = &session.interrupt;
-    let (node, is_damaged) = match vault.locate(path, Instant::now(), |_| !interrupt.is_asked()) {
+    let (node, is_damaged) = match vault.locate(path, Instant::now(), |_| true) {
         Ok(Located::Entry(node)) => (node, false),
         Ok(Located::Damaged(dir)) => (dir, true),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -51,12 +50,16 @@ fn reverse(vault: &Vault, path: &CiphertextPath, session: &mut Session) -> Resul
         Err(error) => return Err(Failure::entry(&vault.root().path(), &error)),
     };
     let found = node.path().to_string();
+    if session.out.is_json() {
+        let damaged = is_damaged.then_some("an entry of this directory whose name cannot be told");
+        session.out.object(json!({ "path": found, "ciphertext": path.as_str(), "error": damaged }))?;
+    }
     if is_damaged {
         session.console.error(format_args!("{path}: an entry of {found} whose name cannot be told"));
         return Err(Failure::said(Code::Partial));
     }
     if session.out.is_json() {
-        return session.out.object(&json!({ "path": found, "ciphertext": path.as_str() }));
+        return Ok(());
     }
     let shown = session.out.name(&found).into_owned();
     session.out.line(shown)

@@ -6,17 +6,17 @@ use std::time::Instant;
 use oxcrypt_core::{Entry, Follow, Node, NodeAttributes, NodeKind, Vault, VaultOptions};
 use serde_json::{Value, json};
 
-use crate::Session;
 use crate::args::LsArgs;
 use crate::exit::{Code, Failure, Result};
 use crate::open;
 use crate::output::{Output, exact_time, local_time};
 use crate::printable::printable;
-use crate::walk::{Walk, is_conflict, join, node_of};
+use crate::session::Session;
+use crate::walk::{Walk, is_conflict, join, kind_name, node_of};
 
 pub(crate) fn run(args: &LsArgs, session: &mut Session) -> Result<()> {
     let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
-    let start = open::resolve(&vault, &args.path, Follow::Always)?;
+    let start = start(&vault, args, session)?;
     let mut list = List { vault: &vault, long: args.long, session, failed: 0 };
     if start.kind() != NodeKind::Directory {
         let name = start.name().map_or("/", |name| name.as_str()).to_owned();
@@ -36,6 +36,15 @@ pub(crate) fn run(args: &LsArgs, session: &mut Session) -> Result<()> {
         0 => Ok(()),
         _ => Err(Failure::said(Code::Partial)),
     }
+}
+
+/// What to list. Where it is shown itself, and not what is in it, a link is shown as a link; a broken one always.
+fn start(vault: &Vault, args: &LsArgs, session: &Session) -> Result<Arc<Node>> {
+    let itself = open::resolve(vault, &args.path, Follow::NotLast)?;
+    if itself.kind() != NodeKind::Symlink || args.long || session.out.is_json() {
+        return Ok(itself);
+    }
+    Ok(open::resolve(vault, &args.path, Follow::Always).unwrap_or(itself))
 }
 
 struct List<'l> {
@@ -96,7 +105,7 @@ impl List<'_> {
                 problem: item.problem,
             })?;
             // Storage may be slow: what is known is shown.
-            self.session.out.flush()?;
+            self.session.out.show()?;
         }
         Ok(())
     }
@@ -125,9 +134,9 @@ impl List<'_> {
         let kind = row.node.as_ref().map(|node| node.kind());
         let out = &mut self.session.out;
         if out.is_json() {
-            out.object(&as_json(row, kind, attributes.as_ref(), target.as_deref(), problem.as_deref()))
+            out.object(as_json(row, kind, attributes.as_ref(), target.as_deref(), problem.as_deref()))
         } else if self.long {
-            long_line(out, &row.name, kind, attributes.as_ref(), target.as_deref())
+            long_line(out, row, kind, attributes.as_ref(), target.as_deref())
         } else {
             let name = out.name(&row.name).into_owned();
             out.line(name)
@@ -142,35 +151,21 @@ fn as_json(
     target: Option<&str>,
     problem: Option<&str>,
 ) -> Value {
-    let kind = match kind {
-        Some(NodeKind::File) => "file",
-        Some(NodeKind::Directory) => "directory",
-        Some(NodeKind::Symlink) => "symlink",
-        None => "damaged",
-    };
-    let mut object = json!({
+    json!({
         "path": row.path,
-        "type": kind,
+        "type": kind_name(kind),
         "size": attributes.map(|known| known.len),
         "modified": exact_time(attributes.and_then(|known| known.modified)),
-    });
-    let more = [
-        ("target", target.map(Value::from)),
-        ("conflict", row.is_conflict.then_some(true.into())),
-        ("cutOff", attributes.and_then(|known| known.torn).map(|_| true.into())),
-        ("error", problem.map(Value::from)),
-    ];
-    for (name, value) in more {
-        if let (Some(object), Some(value)) = (object.as_object_mut(), value) {
-            object.insert(name.to_owned(), value);
-        }
-    }
-    object
+        "target": target,
+        "conflict": row.is_conflict.then_some(true),
+        "cutOff": attributes.and_then(|known| known.torn).map(|_| true),
+        "error": problem,
+    })
 }
 
 fn long_line(
     out: &mut Output,
-    name: &str,
+    row: &Row,
     kind: Option<NodeKind>,
     attributes: Option<&NodeAttributes>,
     target: Option<&str>,
@@ -184,10 +179,15 @@ fn long_line(
     let len = attributes.filter(|known| known.kind != NodeKind::Directory).map(|known| known.len.to_string());
     let len = len.as_deref().unwrap_or("-");
     let time = local_time(attributes.and_then(|known| known.modified));
-    let name = out.name(name);
-    let line = match target {
-        Some(target) => format!("{letter} {len:>14}  {time:<16}  {name} -> {}", out.name(target)),
-        None => format!("{letter} {len:>14}  {time:<16}  {name}"),
-    };
+    let mut line = format!("{letter} {len:>14}  {time:<16}  {}", out.name(&row.name));
+    if let Some(target) = target {
+        line.extend([" -> ", &out.name(target)]);
+    }
+    if attributes.is_some_and(|known| known.torn.is_some()) {
+        line.push_str("  [cut off]");
+    }
+    if row.is_conflict {
+        line.push_str("  [stored as a copy]");
+    }
     out.line(line)
 }

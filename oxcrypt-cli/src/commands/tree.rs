@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::args::TreeArgs;
 use crate::exit::{Code, Failure, Result};
+use crate::open;
 use crate::printable::printable;
-use crate::walk::{Item, Walk};
-use crate::{Session, open};
+use crate::session::Session;
+use crate::walk::{Item, Walk, kind_name};
 
 /// How many of each there were.
 #[derive(Default)]
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
         session.out.line(name)?;
     }
     for item in walk {
+        let kind = item.node.as_ref().map(|node| node.kind());
         let mut problem = item.problem.clone();
         let target = match &item.node {
             Some(node) if node.kind() == NodeKind::Symlink => match vault.read_link(node, Instant::now()) {
@@ -51,11 +53,12 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
             let object = json!({
                 "path": item.path(),
                 "depth": item.depth,
-                "type": kind(&item),
+                "type": kind_name(kind),
                 "target": target,
+                "conflict": item.is_conflict.then_some(true),
                 "error": problem,
             });
-            session.out.object(&object)?;
+            session.out.object(object)?;
         } else {
             open_levels.truncate(item.depth);
             let mut line: String =
@@ -69,13 +72,13 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
             match (&target, &problem) {
                 (Some(target), _) => line.extend([" -> ", &session.out.name(target)]),
                 (None, Some(_)) => line.push_str("  [damaged or unreadable]"),
-                (None, None) if kind(&item) == "directory" => line.push('/'),
+                (None, None) if kind == Some(NodeKind::Directory) => line.push('/'),
                 (None, None) => {}
             }
             session.out.line(line)?;
             open_levels.push(!item.is_last);
         }
-        session.out.flush()?;
+        session.out.show()?;
     }
     if !session.out.is_json() {
         let Counts { directories, files, links, failed } = counts;
@@ -96,14 +99,5 @@ impl Counts {
             Some(NodeKind::Symlink) => self.links += 1,
             None => {}
         }
-    }
-}
-
-fn kind(item: &Item) -> &'static str {
-    match item.node.as_ref().map(|node| node.kind()) {
-        Some(NodeKind::File) => "file",
-        Some(NodeKind::Directory) => "directory",
-        Some(NodeKind::Symlink) => "symlink",
-        None => "damaged",
     }
 }

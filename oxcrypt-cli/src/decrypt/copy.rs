@@ -6,7 +6,7 @@ use std::ops::Range;
 use oxcrypt_core::chunk::{PAYLOAD_LEN, Torn};
 use oxcrypt_core::{Error, ErrorKind, File};
 
-use super::folder::Unfinished;
+use super::unfinished::Unfinished;
 
 /// Bytes that are read, decrypted and written at a time: one read of the storage, and small enough for a processor's
 /// cache.
@@ -22,6 +22,8 @@ pub(crate) enum Stopped {
     Source(Error),
     /// The file is cut off, and a part of it is not wanted.
     CutOff(Torn),
+    /// This run has given the name to another entry.
+    NameTaken,
     /// The destination's side.
     Destination(io::Error),
     /// There is no point in going on.

@@ -1,21 +1,21 @@
 //! One run of `decrypt`: the walk, the workers, and what becomes of each entry.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
 
-use oxcrypt_core::{Node, NodeKind, Vault};
+use oxcrypt_core::{ErrorKind, Node, Vault};
 
 use super::copy::Stopped;
 use super::folder::Folder;
 use super::progress::{Counts, Progress, count};
 use super::queue::Queue;
+use crate::exit::{Code, code_of};
 use crate::interrupt::Interrupt;
 use crate::lock::lock;
 use crate::output::Console;
 use crate::printable::printable;
-use crate::walk::Walk;
 
 mod find;
 mod work;
@@ -30,8 +30,26 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
 }
 
-/// Told of each entry that could not be decrypted, or not whole: its path, and why.
-type OnFailed<'j> = &'j (dyn Fn(&str, &str) + Sync);
+/// What is worth telling a program, too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'e> {
+    /// An entry could not be decrypted, or not whole.
+    Failed { path: &'e str, why: &'e str },
+    /// An entry has another name in the destination.
+    Alias { path: &'e str, name: &'e str },
+}
+
+/// Told of each event.
+type OnEvent<'j> = &'j (dyn Fn(Event<'_>) + Sync);
+
+/// Why a run ended before its time.
+#[derive(Debug)]
+pub(crate) enum Fatal {
+    /// The destination takes nothing more.
+    Destination(io::Error),
+    /// This program is wrong.
+    Panic,
+}
 
 /// A run.
 pub(crate) struct Job<'j> {
@@ -40,10 +58,13 @@ pub(crate) struct Job<'j> {
     console: &'j Console,
     interrupt: &'j Interrupt,
     counts: Counts,
-    on_failed: OnFailed<'j>,
+    on_event: OnEvent<'j>,
     queue: Queue<Found, Arc<Shared>>,
-    /// Why the destination takes nothing more.
-    fatal: Mutex<Option<io::Error>>,
+    fatal: Mutex<Option<Fatal>>,
+    /// The vault's storage has failed for some entry.
+    storage_failed: AtomicBool,
+    /// Some entry is damaged, and a part of it could be kept.
+    could_keep: AtomicBool,
 }
 
 /// A file that the walk has found.
@@ -52,6 +73,8 @@ pub(crate) struct Found {
     folder: Arc<Folder>,
     /// Its name in the destination.
     name: String,
+    /// Its length, where somebody watches how far it is; else 0.
+    len: u64,
 }
 
 impl<'j> Job<'j> {
@@ -60,10 +83,22 @@ impl<'j> Job<'j> {
         settings: Settings,
         console: &'j Console,
         interrupt: &'j Interrupt,
-        on_failed: OnFailed<'j>,
+        on_event: OnEvent<'j>,
     ) -> Self {
         let (counts, queue, fatal) = (Counts::default(), Queue::new(), Mutex::default());
-        Self { vault, settings, console, interrupt, counts, on_failed, queue, fatal }
+        let (storage_failed, could_keep) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self {
+            vault,
+            settings,
+            console,
+            interrupt,
+            counts,
+            on_event,
+            queue,
+            fatal,
+            storage_failed,
+            could_keep,
+        }
     }
 
     pub(crate) fn vault(&self) -> &'j Vault {
@@ -74,33 +109,46 @@ impl<'j> Job<'j> {
         &self.counts
     }
 
+    /// Whether the vault's storage has failed for some entry.
+    pub(crate) fn has_storage_failed(&self) -> bool {
+        self.storage_failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a part of some damaged entry could have been kept.
+    pub(crate) fn could_keep_damaged(&self) -> bool {
+        self.could_keep.load(Ordering::Relaxed)
+    }
+
     /// Decrypts each of `starts` to the place it has in the vault, the vault's root being `dest`.
     ///
     /// # Errors
     ///
-    /// Why the destination takes nothing more. Everything else is told as it happens.
-    pub(crate) fn run(&self, starts: &[Arc<Node>], dest: &Arc<Folder>) -> io::Result<()> {
+    /// What ended the run before its time. Everything else is told as it happens.
+    pub(crate) fn run(&self, starts: &[Arc<Node>], dest: &Arc<Folder>) -> Result<(), Fatal> {
         let progress = Progress::new(&self.counts, self.console);
         thread::scope(|scope| {
+            let _ending = Ending { job: self, progress: &progress };
             scope.spawn(|| progress.run());
-            if progress.wants_totals() {
-                scope.spawn(|| self.add_up(starts).map(|bytes| progress.set_total(bytes)));
-            }
-            let workers: Vec<_> = (0..self.settings.workers).map(|_| scope.spawn(|| self.work())).collect();
+            let workers: Vec<_> = (0..self.settings.workers)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let _guard = OnPanic(self);
+                        self.work();
+                    })
+                })
+                .collect();
             for start in starts {
                 self.find_below(start, dest);
             }
+            self.counts.found_all();
             self.queue.close();
             for worker in workers {
-                if worker.join().is_err() {
-                    self.give_up(io::Error::other("a worker panicked"));
-                }
+                // One that panicked has said so.
+                drop(worker.join());
             }
-            self.queue.stop();
-            progress.end();
         });
         match lock(&self.fatal).take() {
-            Some(error) => Err(error),
+            Some(fatal) => Err(fatal),
             None => Ok(()),
         }
     }
@@ -109,34 +157,27 @@ impl<'j> Job<'j> {
         self.interrupt.is_asked() || lock(&self.fatal).is_some()
     }
 
-    /// Adds up how much there is, as long as anybody works on it.
-    fn add_up(&self, starts: &[Arc<Node>]) -> Option<u64> {
-        let mut bytes = 0;
-        let mut add = |node: &Arc<Node>| {
-            if node.kind() == NodeKind::File {
-                bytes += self.vault.attributes(node, Instant::now()).map_or(0, |known| known.len);
-            }
-        };
-        for start in starts {
-            if start.kind() != NodeKind::Directory {
-                add(start);
-                continue;
-            }
-            for item in Walk::below(self.vault, start).ok()? {
-                if self.queue.is_stopped() || self.is_over() {
-                    return None;
-                }
-                item.node.iter().for_each(&mut add);
-            }
-        }
-        Some(bytes)
-    }
-
     fn stopped(&self, found: &Found, stopped: Stopped) {
         let path = found.node.path().to_string();
         match stopped {
-            Stopped::Source(error) => self.failed(&path, &error.to_string()),
-            Stopped::CutOff(torn) => self.failed(&path, &torn.to_string()),
+            Stopped::Source(error) => {
+                match error.kind() {
+                    ErrorKind::Damaged => {
+                        self.could_keep.fetch_or(!self.settings.keep_damaged, Ordering::Relaxed);
+                    }
+                    kind if code_of(kind) == Code::Failed => {
+                        self.storage_failed.store(true, Ordering::Relaxed);
+                    }
+                    _ => {}
+                }
+                self.failed(&path, &error.to_string());
+            }
+            Stopped::CutOff(torn) => {
+                let could_keep = torn.readable > 0 && !self.settings.keep_damaged;
+                self.could_keep.fetch_or(could_keep, Ordering::Relaxed);
+                self.failed(&path, &torn.to_string());
+            }
+            Stopped::NameTaken => self.failed(&path, OF_THIS_RUN),
             Stopped::Destination(error) => self.destination_failed(&path, error),
             Stopped::Asked => {}
         }
@@ -158,12 +199,15 @@ impl<'j> Job<'j> {
             | Io::Unsupported => {
                 self.failed(path, &format!("cannot be written to the destination: {error}"));
             }
-            _ => self.give_up(error),
+            _ if is_too_many_files(&error) => {
+                self.failed(path, "too many folders within each other for this system");
+            }
+            _ => self.give_up(Fatal::Destination(error)),
         }
     }
 
-    fn give_up(&self, error: io::Error) {
-        lock(&self.fatal).get_or_insert(error);
+    fn give_up(&self, fatal: Fatal) {
+        lock(&self.fatal).get_or_insert(fatal);
         self.queue.stop();
     }
 
@@ -171,14 +215,56 @@ impl<'j> Job<'j> {
     pub(crate) fn failed(&self, path: &str, why: &str) {
         count(&self.counts.failed);
         self.console.error(format_args!("{}: {why}", printable(path)));
-        (self.on_failed)(path, why);
+        (self.on_event)(Event::Failed { path, why });
     }
 }
 
+/// Ends the run if a worker panics, so that nobody waits for it.
+struct OnPanic<'j>(&'j Job<'j>);
+
+impl Drop for OnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.give_up(Fatal::Panic);
+        }
+    }
+}
+
+/// Sees to it that workers and progress end, also if the walk panics.
+struct Ending<'j> {
+    job: &'j Job<'j>,
+    progress: &'j Progress<'j>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.job.queue.stop();
+        self.progress.end();
+    }
+}
+
+#[cfg(unix)]
+fn is_too_many_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&error.raw_os_error().unwrap_or(0))
+}
+
+#[cfg(not(unix))]
+fn is_too_many_files(_: &io::Error) -> bool {
+    false
+}
+
+/// What is said of an entry whose name this run has given to another.
+const OF_THIS_RUN: &str = "another entry has this name in the destination already";
+
 fn taken(settings: &Settings) -> &'static str {
-    if settings.resume {
-        "the destination has something else of this name; --force replaces it"
-    } else {
-        "the destination has something of this name; --force replaces it, --resume skips what is right already"
+    match settings {
+        Settings { force: true, .. } => OF_THIS_RUN,
+        Settings { resume: true, .. } => {
+            "the destination has something else of this name; --force replaces it"
+        }
+        _ => {
+            "the destination has something of this name; --force replaces it, --resume skips what is right already"
+        }
     }
 }

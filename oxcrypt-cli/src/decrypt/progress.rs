@@ -1,13 +1,14 @@
 //! How far it is, for people: a bar on a terminal, else a line now and then.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::lock::lock;
 use crate::output::Console;
 
 /// How often there is a line where there is no terminal.
@@ -23,6 +24,11 @@ pub(crate) struct Counts {
     pub(crate) links: AtomicU64,
     pub(crate) skipped: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Lengths of the files found so far, and whether these are all.
+    pub(crate) found_bytes: AtomicU64,
+    has_found_all: AtomicBool,
+    /// Bytes of which nothing more is to be done, decrypted or not.
+    pub(crate) passed_bytes: AtomicU64,
 }
 
 impl Default for Counts {
@@ -36,6 +42,9 @@ impl Default for Counts {
             links: zero(),
             skipped: zero(),
             failed: zero(),
+            found_bytes: zero(),
+            has_found_all: AtomicBool::new(false),
+            passed_bytes: zero(),
         }
     }
 }
@@ -50,6 +59,16 @@ fn get(counter: &AtomicU64) -> u64 {
 }
 
 impl Counts {
+    /// Nothing more will be found.
+    pub(crate) fn found_all(&self) {
+        self.has_found_all.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything came out at all, or was there already.
+    pub(crate) fn has_any(&self) -> bool {
+        [&self.files, &self.folders, &self.links, &self.skipped].into_iter().any(|counter| get(counter) > 0)
+    }
+
     /// Whether everything went well.
     pub(crate) fn is_complete(&self) -> bool {
         get(&self.failed) == 0
@@ -57,6 +76,7 @@ impl Counts {
 
     pub(crate) fn as_json(&self) -> Value {
         json!({
+            "event": "done",
             "files": get(&self.files),
             "bytes": get(&self.bytes),
             "folders": get(&self.folders),
@@ -101,7 +121,7 @@ pub(crate) struct Progress<'p> {
 
 impl<'p> Progress<'p> {
     pub(crate) fn new(counts: &'p Counts, console: &'p Console) -> Self {
-        let bar = (!console.is_quiet()).then(ProgressBar::new_spinner).filter(|bar| !bar.is_hidden());
+        let bar = console.is_watched().then(ProgressBar::new_spinner);
         if let Some(bar) = &bar {
             bar.set_style(style("{spinner} {bytes} decrypted, {msg}, {binary_bytes_per_sec}"));
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -110,25 +130,11 @@ impl<'p> Progress<'p> {
         Self { counts, console, bar, over: Mutex::new(false), changed: Condvar::new() }
     }
 
-    /// Whether somebody watches who would like to know how long it will take.
-    pub(crate) fn wants_totals(&self) -> bool {
-        self.bar.is_some()
-    }
-
-    /// From now on it is known how much there is.
-    pub(crate) fn set_total(&self, bytes: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_length(bytes);
-            bar.set_style(style(
-                "[{bar:30}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
-            ));
-        }
-    }
-
     /// Shows how far it is, until [`end`](Self::end).
     pub(crate) fn run(&self) {
         let every = if self.bar.is_some() { Duration::from_millis(200) } else { LINE_EVERY };
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = lock(&self.over);
+        let mut knows_total = false;
         while !*over {
             (over, _) = self.changed.wait_timeout(over, every).unwrap_or_else(PoisonError::into_inner);
             if *over {
@@ -137,7 +143,14 @@ impl<'p> Progress<'p> {
             let (files, bytes) = (get(&self.counts.files), get(&self.counts.bytes));
             match &self.bar {
                 Some(bar) => {
-                    bar.set_position(bytes);
+                    if !knows_total && self.counts.has_found_all.load(Ordering::Relaxed) {
+                        knows_total = true;
+                        bar.set_length(get(&self.counts.found_bytes));
+                        bar.set_style(style(
+                            "[{bar:30}] {bytes} of {total_bytes}, {msg}, {binary_bytes_per_sec}, {eta} left",
+                        ));
+                    }
+                    bar.set_position(get(&self.counts.passed_bytes));
                     bar.set_message(counted(files, "file"));
                 }
                 None => self.console.note(format_args!(
@@ -152,7 +165,7 @@ impl<'p> Progress<'p> {
 
     /// Ends [`run`](Self::run) and takes the bar away.
     pub(crate) fn end(&self) {
-        *self.over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.over) = true;
         self.changed.notify_all();
         self.console.show(None);
         if let Some(bar) = &self.bar {

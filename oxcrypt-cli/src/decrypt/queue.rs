@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::lock::lock;
+
 /// Files found and not begun. The walk waits while there are more.
-const MAX_FILES: usize = 256;
+const MAX_FILES: usize = 4096;
 
 /// Work for several workers: `F` are files, `P` is what they need to know of a large file that they share.
 pub(crate) struct Queue<F, P> {
@@ -23,8 +25,8 @@ struct State<F, P> {
     undecided: usize,
     /// Workers that wait. Waking costs a call of the system, also where nobody sleeps.
     idle: usize,
-    /// The walk waits.
-    is_full: bool,
+    /// The walk waits until there are no more files than this.
+    room_at: Option<usize>,
     /// Nothing more will be found.
     closed: bool,
     /// Nothing more is begun.
@@ -61,7 +63,7 @@ impl<F, P: Clone> Queue<F, P> {
             parts: VecDeque::new(),
             undecided: 0,
             idle: 0,
-            is_full: false,
+            room_at: None,
             closed: false,
             stopped: false,
         };
@@ -70,12 +72,11 @@ impl<F, P: Clone> Queue<F, P> {
 
     /// Adds a file; waits while there are too many. False if nothing more is begun.
     pub(crate) fn push(&self, file: F) -> bool {
-        let mut state = self.lock();
-        while state.files.len() >= MAX_FILES && !state.stopped {
-            state.is_full = true;
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
+        if state.files.len() >= MAX_FILES {
+            // Half of the room at once, so that the walk does not wake for each file.
+            state = self.wait_for_room(state, MAX_FILES / 2);
         }
-        state.is_full = false;
         if state.stopped {
             return false;
         }
@@ -88,15 +89,33 @@ impl<F, P: Clone> Queue<F, P> {
         true
     }
 
+    /// Waits until every file has been begun.
+    pub(crate) fn wait_until_empty(&self) {
+        drop(self.wait_for_room(lock(&self.state), 0));
+    }
+
+    fn wait_for_room<'q>(
+        &'q self,
+        mut state: MutexGuard<'q, State<F, P>>,
+        room_at: usize,
+    ) -> MutexGuard<'q, State<F, P>> {
+        while state.files.len() > room_at && !state.stopped {
+            state.room_at = Some(room_at);
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.room_at = None;
+        state
+    }
+
     /// Nothing more will be found: workers end when all is done.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        lock(&self.state).closed = true;
         self.work.notify_all();
     }
 
     /// Nothing more is begun: workers end when what they are at is done.
     pub(crate) fn stop(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let dropped = (std::mem::take(&mut state.files), std::mem::take(&mut state.parts));
         state.stopped = true;
         drop(state);
@@ -105,15 +124,10 @@ impl<F, P: Clone> Queue<F, P> {
         drop(dropped);
     }
 
-    /// Whether nothing more is begun.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.lock().stopped
-    }
-
     /// Says of a file that was begun whether several workers share it. Then its parts are what is
     /// done next.
     pub(crate) fn decided(&self, shared: Option<Parts<P>>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.undecided -= 1;
         match shared {
             Some(parts) if !state.stopped => state.parts.push_back(parts),
@@ -129,7 +143,7 @@ impl<F, P: Clone> Queue<F, P> {
 
     /// The next task; waits for it. `None` when there will be none.
     pub(crate) fn next(&self) -> Option<Task<F, P>> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if state.stopped {
                 return None;
@@ -145,8 +159,7 @@ impl<F, P: Clone> Queue<F, P> {
             }
             if let Some(file) = state.files.pop_front() {
                 state.undecided += 1;
-                // Half of the room at once, so that the walk does not wake for each file.
-                let wake = state.is_full && state.files.len() <= MAX_FILES / 2;
+                let wake = state.room_at.is_some_and(|room_at| state.files.len() <= room_at);
                 drop(state);
                 if wake {
                     self.room.notify_one();
@@ -160,10 +173,6 @@ impl<F, P: Clone> Queue<F, P> {
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<F, P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

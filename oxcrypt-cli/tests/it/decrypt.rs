@@ -40,11 +40,13 @@ fn resume_does_what_is_missing_and_leaves_what_is_right() {
     fs::remove_file(made.dest().join("file")).unwrap();
     let leftover = made.dest().join(".oxcrypt-1-0.part");
     fs::write(&leftover, "of a run that was killed").unwrap();
+    let own = made.dest().join(".oxcrypt-notes.part");
+    fs::write(&own, "somebody's own").unwrap();
     let ended = made.decrypt(&["--resume", "--json"], &[]);
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let counts = ended.objects().pop().unwrap();
     assert_eq!((counts["files"].as_u64(), counts["skipped"].as_u64()), (Some(1), Some(2)));
-    assert!(!leftover.exists());
+    assert!(!leftover.exists() && own.exists());
 
     // The same length and another time: it is not the vault's.
     fs::write(made.dest().join("file"), "two").unwrap();
@@ -88,6 +90,66 @@ fn times_of_files_and_folders_are_kept() {
     }
 }
 
+#[test]
+fn the_time_of_a_folder_that_was_asked_for_is_kept() {
+    let made = some();
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for name in names_below(&made.vault()) {
+        fs::File::open(made.vault().join(name)).unwrap().set_modified(old).unwrap();
+    }
+    assert_eq!(made.decrypt(&[], &["dir"]).code, Some(0));
+    assert_eq!(made.dest().join("dir").metadata().unwrap().modified().unwrap(), old);
+}
+
+#[test]
+fn a_time_beyond_all_calendars_is_no_reason_to_stop() {
+    let made = Made::new(|builder| {
+        for number in 0..20 {
+            let mut ciphertext = builder.encrypt(&vec![7; 40_000]);
+            ciphertext[100] ^= 1;
+            builder.ciphertext_file(&DirId::root(), &number.to_string(), &ciphertext).unwrap();
+        }
+    });
+    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(u32::MAX) * 3);
+    for name in names_below(&made.vault()) {
+        fs::File::open(made.vault().join(name)).unwrap().set_modified(far).unwrap();
+    }
+    let ended = made.decrypt(&["--keep-damaged", "--jobs", "2"], &[]);
+    assert_eq!((ended.code, names_below(&made.dest()).len()), (Some(1), 20), "{}", ended.err);
+}
+
+#[test]
+fn what_stands_where_a_folder_has_to_go_is_left_alone_and_told() {
+    let made = some();
+    fs::create_dir(made.dest()).unwrap();
+    fs::write(made.dest().join("dir"), "mine").unwrap();
+    let ended = made.decrypt(&["--force"], &[]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("/dir: ") && ended.err.contains("moved away"), "{}", ended.err);
+    assert_eq!(fs::read(made.dest().join("dir")).unwrap(), b"mine");
+}
+
+#[test]
+fn more_folders_than_may_be_open_at_a_time_are_no_trouble() {
+    let made = Made::new(|builder| {
+        for number in 0..300 {
+            let dir = builder.directory(&DirId::root(), &number.to_string()).unwrap();
+            builder.file(&dir, "file", b"content").unwrap();
+        }
+    });
+    let dest = made.dest();
+    let mut command = std::process::Command::new("sh");
+    let script = format!(
+        "ulimit -n 100; exec {} decrypt --passphrase-env PASSPHRASE {} {}",
+        env!("CARGO_BIN_EXE_oxcrypt"),
+        made.vault().display(),
+        dest.display()
+    );
+    let ended = crate::command::run(command.args(["-c", &script]).env("PASSPHRASE", "passphrase"));
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(names_below(&dest).len(), 600);
+}
+
 #[cfg(unix)]
 #[test]
 fn permissions_are_kept_as_far_as_the_umask_lets_them() {
@@ -99,8 +161,10 @@ fn permissions_are_kept_as_far_as_the_umask_lets_them() {
     let ciphertext = vault.vault().join(ciphertext.unwrap().as_str());
     fs::set_permissions(ciphertext, fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(vault.decrypt(&[], &[]).code, Some(0));
-    let mode = fs::metadata(vault.dest().join("script")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    for path in [vault.dest().join("script"), vault.dest()] {
+        // The destination itself is made for its owner alone.
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
 }
 
 #[test]

@@ -65,6 +65,74 @@ fn links_of_the_vault_are_made_as_they_are_and_never_written_through() {
     assert!(!made.dir().join("outside").exists());
 }
 
+/// The vault's own folder, as bytes by name.
+fn contents(vault: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| (name.clone(), fs::read(vault.join(name)).unwrap_or_default());
+    names_below(vault).into_iter().map(read).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_vault_that_is_decrypted_beside_itself_is_not_written_to() {
+    let made = Made::new(|builder| {
+        let dir = builder.directory(&DirId::root(), "vault").unwrap();
+        builder.file(&dir, "masterkey.cryptomator", b"an old backup").unwrap();
+        builder.file(&dir, "new", b"new").unwrap();
+        builder.file(&DirId::root(), "beside", b"beside").unwrap();
+    });
+    let before = contents(&made.vault());
+    let dest = made.dir().to_str().unwrap();
+    for options in [&["decrypt"][..], &["decrypt", "--force"], &["decrypt", "--resume", "--force"]] {
+        let ended = made.run(options, &[dest]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(
+            ended.err.contains("/vault: ") && ended.err.contains("the vault's own folder"),
+            "{}",
+            ended.err
+        );
+        assert_eq!(contents(&made.vault()), before);
+        assert_eq!(fs::read(made.dir().join("beside")).unwrap(), b"beside");
+    }
+}
+
+#[test]
+fn a_destination_that_climbs_out_of_what_is_not_there_is_refused() {
+    let made = Made::new(|builder| {
+        builder.file(&DirId::root(), "file", b"file").unwrap();
+    });
+    let before = contents(&made.vault());
+    let dest = made.dir().join("missing/../vault/out");
+    let ended = made.run(&["decrypt"], &[dest.to_str().unwrap()]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert_eq!(contents(&made.vault()), before);
+    assert!(!made.dir().join("missing").exists());
+}
+
+#[test]
+fn two_entries_never_replace_each_other() {
+    let long = "y".repeat(300);
+    let first = Made::new(|builder| {
+        builder.file(&DirId::root(), &long, b"long").unwrap();
+    });
+    assert_eq!(first.decrypt(&[], &[]).code, Some(0));
+    let alias = names_below(&first.dest()).remove(0);
+    let made = Made::new(|builder| {
+        builder.file(&DirId::root(), &long, b"long").unwrap();
+        builder.file(&DirId::root(), &alias, b"short").unwrap();
+    });
+    for options in [&["--force"][..], &["--resume"], &["--resume", "--force"], &[]] {
+        for dest_exists in [false, true] {
+            let _ = fs::remove_dir_all(made.dest());
+            if dest_exists {
+                fs::create_dir(made.dest()).unwrap();
+            }
+            let ended = made.decrypt(&[options, &["--jobs", "1"]].concat(), &[]);
+            assert_eq!(ended.code, Some(1), "{options:?}: {ended:?}");
+            assert_eq!(names_below(&made.dest()), std::slice::from_ref(&alias));
+        }
+    }
+}
+
 #[test]
 fn a_vault_that_leads_in_circles_is_walked_to_an_end() {
     let made = Made::new(|builder| {

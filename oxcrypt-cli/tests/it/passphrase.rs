@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::command::{Made, oxcrypt, run};
+use crate::command::{Made, oxcrypt, run, skip};
 
 #[test]
 fn a_passphrase_comes_from_where_one_says() {
@@ -18,6 +18,8 @@ fn a_passphrase_comes_from_where_one_says() {
     assert_eq!(code(&["--passphrase-command", "echo passphrase; echo more"]), Some(0));
     assert_eq!(code(&["--passphrase-command", "echo passphrase; exit 3"]), Some(2));
     assert_eq!(code(&["--passphrase-command", "echo wrong"]), Some(3));
+    assert_eq!(code(&["--passphrase-command", "true"]), Some(2));
+    assert_eq!(code(&["--passphrase-stdin"]), Some(2));
     assert_eq!(code(&["--passphrase-env", "OXCRYPT_NOT_SET"]), Some(2));
     assert_eq!(code(&["--passphrase-file", "/nonexistent"]), Some(2));
     assert_eq!(code(&["--passphrase-file", "x", "--passphrase-env", "PASSPHRASE"]), Some(2));
@@ -45,7 +47,7 @@ fn on_a_terminal(command: &str, typed: &str) -> Option<(Option<i32>, String)> {
     script.args(["--quiet", "--return", "--command", command, "/dev/null"]);
     let spawned = script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = spawned else {
-        println!("SKIPPED: there is no `script` to make a terminal with");
+        skip("there is no `script` to make a terminal with");
         return None;
     };
     child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();

@@ -126,6 +126,8 @@ fn what_is_not_in_the_vault_is_told_with_its_path() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.err.contains(text), "{text}: {ended:?}");
     }
+    let nothing = made.run(&["ls"], &[""]);
+    assert_eq!(nothing.code, Some(2), "{nothing:?}");
     let climbing = made.run(&["ls"], &["../x"]);
     assert_eq!(climbing.code, Some(2), "{climbing:?}");
 }

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use oxcrypt_core::{Node, NodeKind};
 
-use super::super::folder::{Existing, Folder};
+use super::super::folder::{Existing, Folder, Like};
 use super::super::progress::count;
-use super::{Found, Job, taken};
+use super::{Event, Found, Job, OF_THIS_RUN, taken};
+use crate::exit::{Code, code_of};
 use crate::printable::printable;
 use crate::walk::{Item, Walk};
 
@@ -17,7 +19,7 @@ type Place<'p> = &'p dyn Fn() -> String;
 
 impl Job<'_> {
     pub(super) fn find_below(&self, start: &Arc<Node>, dest: &Arc<Folder>) {
-        let folder = match folder_of(start, dest) {
+        let folder = match self.folder_of(start, dest) {
             Ok(folder) => folder,
             Err(error) => return self.destination_failed(&start.path().to_string(), error),
         };
@@ -27,7 +29,10 @@ impl Job<'_> {
         }
         let mut walk = match Walk::below(self.vault, start) {
             Ok(walk) => walk,
-            Err(error) => return self.failed(&start.path().to_string(), &error.to_string()),
+            Err(error) => {
+                self.storage_failed.fetch_or(code_of(error.kind()) == Code::Failed, Ordering::Relaxed);
+                return self.failed(&start.path().to_string(), &error.to_string());
+            }
         };
         let mut folders = vec![folder];
         while let Some(item) = walk.next() {
@@ -60,8 +65,11 @@ impl Job<'_> {
             return None;
         }
         let name = self.fit(folder, &item.name, &path);
-        let modified = self.vault.attributes(node, Instant::now()).ok().and_then(|known| known.modified);
-        match folder.enter(&name, modified) {
+        if folder.destination().has_many_folders() {
+            // Those that only wait for files of theirs to be decrypted are let go of.
+            self.queue.wait_until_empty();
+        }
+        match folder.enter(&name, self.like(node)) {
             Ok(inner) => {
                 count(&self.counts.folders);
                 item.is_entered().then_some(inner)
@@ -79,17 +87,24 @@ impl Job<'_> {
         if node.kind() == NodeKind::Symlink {
             return self.link(node, &name, path, folder);
         }
-        self.queue.push(Found { node: Arc::clone(node), folder: Arc::clone(folder), name });
+        let mut len = 0;
+        if self.console.is_watched() {
+            len = self.vault.attributes(node, Instant::now()).map_or(0, |known| known.len);
+            self.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
+        }
+        self.queue.push(Found { node: Arc::clone(node), folder: Arc::clone(folder), name, len });
     }
 
     fn fit(&self, folder: &Folder, name: &str, path: Place<'_>) -> String {
         let fitted = folder.fit(name);
         if fitted != name {
-            let (path, fitted) = (path(), printable(&fitted));
-            let path = printable(&path);
-            self.console.note(format_args!(
-                "oxcrypt: {path}: the destination cannot hold this name; it is called {fitted} there"
+            let path = path();
+            self.console.error(format_args!(
+                "{}: the destination cannot hold this name; it is called {} there",
+                printable(&path),
+                printable(&fitted)
             ));
+            (self.on_event)(Event::Alias { path: &path, name: &fitted });
         }
         fitted.into_owned()
     }
@@ -104,6 +119,7 @@ impl Job<'_> {
             Ok(Some(Existing::Link(old))) if self.settings.resume && old.as_os_str() == &*target => {
                 return count(&self.counts.skipped);
             }
+            Ok(Some(Existing::OfThisRun)) => return self.failed(&path(), OF_THIS_RUN),
             Ok(Some(_)) if !self.settings.force => return self.failed(&path(), taken(&self.settings)),
             Ok(_) => {
                 let modified = self.vault.attributes(node, now).ok().and_then(|known| known.modified);
@@ -116,18 +132,32 @@ impl Job<'_> {
             Err(error) => self.destination_failed(&path(), error),
         }
     }
-}
 
-/// The folder that `start` belongs in; for a directory the folder that it becomes.
-fn folder_of(start: &Arc<Node>, dest: &Arc<Folder>) -> io::Result<Arc<Folder>> {
-    let path = start.path();
-    let on_the_way = match (start.kind(), path.names().split_last()) {
-        (NodeKind::Directory, _) | (_, None) => path.names(),
-        (_, Some((_, parents))) => parents,
-    };
-    let mut folder = Arc::clone(dest);
-    for name in on_the_way {
-        folder = folder.enter(&folder.fit(name.as_str()), None)?;
+    /// The folder that `start` belongs in; for a directory the folder that it becomes.
+    fn folder_of(&self, start: &Arc<Node>, dest: &Arc<Folder>) -> io::Result<Arc<Folder>> {
+        let mut way: Vec<&Arc<Node>> = Vec::new();
+        let mut next = if start.kind() == NodeKind::Directory { Some(start) } else { start.parent() };
+        while let Some(node) = next.filter(|node| node.parent().is_some()) {
+            way.push(node);
+            next = node.parent();
+        }
+        let mut folder = Arc::clone(dest);
+        for node in way.into_iter().rev() {
+            let Some(name) = node.name() else { continue };
+            let name = self.fit(&folder, name.as_str(), &|| node.path().to_string());
+            // Only what is decrypted as a whole gets its time.
+            let like = self.like(node);
+            let modified = like.modified.filter(|_| Arc::ptr_eq(node, start));
+            folder = folder.enter(&name, Like { modified, ..like })?;
+        }
+        Ok(folder)
     }
-    Ok(folder)
+
+    /// What a folder is to be like.
+    fn like(&self, node: &Arc<Node>) -> Like {
+        self.vault.attributes(node, Instant::now()).map_or_else(
+            |_| Like::default(),
+            |known| Like { modified: known.modified, mode: known.owner.map(|owner| owner.mode) },
+        )
+    }
 }

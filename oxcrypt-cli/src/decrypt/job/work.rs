@@ -10,9 +10,10 @@ use oxcrypt_core::{File, NodeAttributes};
 use zeroize::Zeroizing;
 
 use super::super::copy::{BUFFER_LEN, Copy, Damage, Stopped};
-use super::super::folder::{Existing, Unfinished};
+use super::super::folder::Existing;
 use super::super::progress::count;
 use super::super::queue::{Parts, Queue, Task};
+use super::super::unfinished::Unfinished;
 use super::{Found, Job};
 use crate::lock::lock;
 use crate::printable::printable;
@@ -55,8 +56,14 @@ impl Job<'_> {
         let undecided = Undecided(&self.queue);
         let (file, to, attributes) = match self.begin(&found) {
             Ok(Some(begun)) => begun,
-            Ok(None) => return count(&self.counts.skipped),
-            Err(stopped) => return self.stopped(&found, stopped),
+            Ok(None) => {
+                self.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
+                return count(&self.counts.skipped);
+            }
+            Err(stopped) => {
+                self.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
+                return self.stopped(&found, stopped);
+            }
         };
         let len = file.torn().map_or(file.len(), |torn| torn.readable);
         let modified = attributes.modified;
@@ -86,6 +93,9 @@ impl Job<'_> {
     fn begin(&self, found: &Found) -> Result<Option<(File, Unfinished, NodeAttributes)>, Stopped> {
         let now = Instant::now();
         match found.folder.existing(&found.name).map_err(Stopped::Destination)? {
+            Some(Existing::OfThisRun) => {
+                return Err(Stopped::NameTaken);
+            }
             Some(Existing::File { len, modified }) if self.settings.resume => {
                 let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
                 if attributes.torn.is_none()
@@ -148,6 +158,7 @@ impl Job<'_> {
 
     fn step(&self, bytes: u64) -> bool {
         self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counts.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
         !self.is_over()
     }
 
@@ -217,7 +228,8 @@ impl Drop for Undecided<'_> {
 /// A time that no file system takes for `right`, so that nobody takes a damaged file for the right one, `--resume`
 /// neither.
 fn time_of_damaged(right: SystemTime) -> SystemTime {
-    SystemTime::now().max(right + Duration::from_secs(10))
+    let now = SystemTime::now();
+    right.checked_add(Duration::from_secs(10)).map_or(now, |later| now.max(later))
 }
 
 /// Whether a file has the time it should have. Some file systems keep whole seconds, or every other one.
