@@ -1,14 +1,16 @@
-//! The calls of any host, by paths: for hosts without directory handles in a safe library.
+//! The calls of any host, by paths: for hosts without directory handles in a safe library, of which Windows is one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::super::{Attributes, BlockFile, EntryKind, Listed, Metadata, OpenMode, Replace, Space};
+use super::super::{
+    Attributes, BlockFile, BlockStorage, EntryKind, Listed, Metadata, OpenMode, Replace, Space,
+};
 use crate::ciphertext_path::CiphertextPath;
 
 /// A folder, by its path.
+#[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
@@ -23,42 +25,43 @@ impl Folder {
         let mut components = path.components().peekable();
         while let Some(component) = components.next() {
             host.push(component);
-            if components.peek().is_some() && !host.symlink_metadata()?.is_dir() {
-                return Err(io::ErrorKind::NotADirectory.into());
+            if components.peek().is_some() {
+                only_a_folder(&host)?;
             }
         }
         Ok(host)
     }
 
-    pub(super) fn open_file(
-        &self,
-        path: &CiphertextPath,
-        mode: OpenMode,
-    ) -> io::Result<(LocalFile, Metadata)> {
+    /// The same for an entry that is to be moved or removed, which the vault's own folder is not.
+    fn resolve_entry(&self, path: &CiphertextPath) -> io::Result<PathBuf> {
+        if path.as_str().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the vault's own folder"));
+        }
+        self.resolve(path)
+    }
+}
+
+impl BlockStorage for Folder {
+    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
         let host = self.resolve(path)?;
         if mode != OpenMode::CreateNew {
-            match metadata_of(&host.symlink_metadata()?).kind {
-                EntryKind::File => {}
-                EntryKind::Directory => return Err(io::ErrorKind::IsADirectory.into()),
-                _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
-            }
+            only_a_file(&host.symlink_metadata()?)?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::CreateNew);
         let file = options.open(host)?;
-        let metadata = metadata_of(&file.metadata()?);
-        Ok((LocalFile(Mutex::new(file)), metadata))
+        let metadata = file.metadata()?;
+        only_a_file(&metadata)?;
+        Ok((Box::new(LocalFile(file)), metadata_of(&metadata)))
     }
 
-    pub(super) fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
+    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
         Ok(metadata_of(&self.resolve(path)?.symlink_metadata()?))
     }
 
-    pub(super) fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
+    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
         let host = self.resolve(dir)?;
-        if !host.symlink_metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
+        only_a_folder(&host)?;
         let listed = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
             Ok(Listed { name: entry.file_name(), kind: kind_of(entry.file_type()?), len: None })
@@ -66,38 +69,54 @@ impl Folder {
         fs::read_dir(host)?.map(listed).collect()
     }
 
-    pub(super) fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
         fs::create_dir(self.resolve(dir)?)
     }
 
-    pub(super) fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
-        let host = self.resolve(path)?;
-        match (kind, host.symlink_metadata()?.is_dir()) {
+    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
+        let host = self.resolve_entry(path)?;
+        let found = host.symlink_metadata()?;
+        match (kind, found.is_dir()) {
+            (EntryKind::Directory, true) if !is_empty(&host)? => Err(io::ErrorKind::DirectoryNotEmpty.into()),
             (EntryKind::Directory, true) => fs::remove_dir(host),
             (EntryKind::Directory, false) => Err(io::ErrorKind::NotADirectory.into()),
             (_, true) => Err(io::ErrorKind::IsADirectory.into()),
-            (_, false) => fs::remove_file(host),
+            (_, false) => remove_no_folder(&host, &found),
         }
     }
 
-    pub(super) fn rename(
-        &self,
-        from: &CiphertextPath,
-        to: &CiphertextPath,
-        replace: Replace,
-    ) -> io::Result<()> {
-        match replace {
-            Replace::Always => fs::rename(self.resolve(from)?, self.resolve(to)?),
-            Replace::Never | Replace::Exchange => Err(io::ErrorKind::Unsupported.into()),
+    /// One step but for a folder that takes the place of an empty one, where the host cannot do that: then the empty
+    /// one is removed before.
+    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
+        if replace != Replace::Always {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let (source, target) = (self.resolve_entry(from)?, self.resolve_entry(to)?);
+        let is_folder = source.symlink_metadata()?.is_dir();
+        if super::is_below(to, from) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let over_folder = match target.symlink_metadata() {
+            Ok(found) => found.is_dir(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return fs::rename(source, target),
+            Err(error) => return Err(error),
+        };
+        match (is_folder, over_folder) {
+            (true, false) => Err(io::ErrorKind::NotADirectory.into()),
+            (false, true) => Err(io::ErrorKind::IsADirectory.into()),
+            (true, true) if from != to => rename_over_folder(&source, &target),
+            _ => fs::rename(source, target),
         }
     }
 
     /// These hosts make the entries of folders durable by themselves, or not at all.
-    pub(super) fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.resolve(dir).map(|_| ())
+    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        only_a_folder(&self.resolve(dir)?)
     }
 
-    pub(super) fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+        let host = self.resolve(path)?;
+        only_file_or_folder(&host.symlink_metadata()?)?;
         if change.mode.is_some() || change.uid.is_some() || change.gid.is_some() {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -108,11 +127,82 @@ impl Folder {
         if let Some(accessed) = change.accessed {
             times = times.set_accessed(accessed);
         }
-        OpenOptions::new().write(true).open(self.resolve(path)?)?.set_times(times)
+        let opened = open_to_change(&host)?;
+        only_file_or_folder(&opened.metadata()?)?;
+        opened.set_times(times)
     }
 
-    pub(super) fn space(&self) -> io::Result<Space> {
+    /// Always `Unsupported`: the standard library does not tell, nor does a safe library that this crate depends on.
+    fn space(&self) -> io::Result<Space> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+fn rename_over_folder(source: &Path, target: &Path) -> io::Result<()> {
+    if !is_empty(target)? {
+        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+    }
+    let Err(error) = fs::rename(source, target) else { return Ok(()) };
+    // Some hosts replace no folder, whatever they say about it.
+    if fs::remove_dir(target).is_err() {
+        return Err(error);
+    }
+    fs::rename(source, target).inspect_err(|_| {
+        let _put_back_or_not = fs::create_dir(target);
+    })
+}
+
+fn is_empty(folder: &Path) -> io::Result<bool> {
+    fs::read_dir(folder)?.next().transpose().map(|first| first.is_none())
+}
+
+/// Windows removes a link to a folder as a folder.
+#[cfg(windows)]
+fn remove_no_folder(path: &Path, found: &fs::Metadata) -> io::Result<()> {
+    use std::os::windows::fs::FileTypeExt;
+    if found.file_type().is_symlink_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
+}
+
+#[cfg(not(windows))]
+fn remove_no_folder(path: &Path, _: &fs::Metadata) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
+/// Opens a file or a folder for no more than its times, and a link as such.
+#[cfg(windows)]
+fn open_to_change(path: &Path) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+    const FILE_WRITE_ATTRIBUTES: u32 = 0x100;
+    const FILE_READ_ATTRIBUTES: u32 = 0x80;
+    const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    OpenOptions::new()
+        .access_mode(FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES)
+        .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
+        .open(path)
+}
+
+#[cfg(not(windows))]
+fn open_to_change(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+fn only_a_folder(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata()?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+fn only_a_file(found: &fs::Metadata) -> io::Result<()> {
+    match kind_of(found.file_type()) {
+        EntryKind::File => Ok(()),
+        EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+fn only_file_or_folder(found: &fs::Metadata) -> io::Result<()> {
+    match kind_of(found.file_type()) {
+        EntryKind::File | EntryKind::Directory => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a folder")),
     }
 }
 
@@ -134,24 +224,19 @@ fn metadata_of(metadata: &fs::Metadata) -> Metadata {
     told
 }
 
-/// An open file. Its position is shared, so one call at a time moves it.
+/// An open file. Each call says where, so none moves a position that another relies on.
 #[derive(Debug)]
-pub(super) struct LocalFile(Mutex<File>);
-
-impl LocalFile {
-    fn at(&self, offset: u64) -> io::Result<MutexGuard<'_, File>> {
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(file)
-    }
-}
+struct LocalFile(File);
 
 impl BlockFile for LocalFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut file = self.at(offset)?;
         let mut done = 0;
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match file.read(rest) {
+            let at = offset.saturating_add(done as u64);
+            if is_beyond_any_file(at, rest.len()) {
+                break;
+            }
+            match read_some(&self.0, rest, at) {
                 Ok(0) => break,
                 Ok(len) => done += len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -162,14 +247,118 @@ impl BlockFile for LocalFile {
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        self.at(offset)?.write_all(buf)
+        let mut done = 0;
+        while let Some(rest) = buf.get(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(done as u64);
+            if is_beyond_any_file(at, rest.len()) {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            match write_some(&self.0, rest, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => done += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.at(0)?.set_len(len)
+        self.0.set_len(len)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.at(0)?.sync_all()
+        self.0.sync_all()
+    }
+}
+
+/// No file reaches beyond what a host can count.
+fn is_beyond_any_file(offset: u64, len: usize) -> bool {
+    i64::try_from(offset.saturating_add(len as u64)).is_err()
+}
+
+#[cfg(windows)]
+fn read_some(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, offset)
+}
+
+#[cfg(windows)]
+fn write_some(file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_write(file, buf, offset)
+}
+
+#[cfg(unix)]
+fn read_some(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, offset)
+}
+
+#[cfg(unix)]
+fn write_some(file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::write_at(file, buf, offset)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn read_some(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(any(unix, windows)))]
+fn write_some(_: &File, _: &[u8], _: u64) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::storage::conformance;
+
+    fn path(text: &str) -> CiphertextPath {
+        CiphertextPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn conforms() {
+        let dirs = tempfile::tempdir().unwrap();
+        conformance::check(&|| {
+            let dir = tempfile::tempdir_in(&dirs).unwrap().keep();
+            Arc::new(Folder::open(&dir).unwrap())
+        });
+    }
+
+    #[test]
+    fn what_is_no_folder_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), b"").unwrap();
+        assert_eq!(Folder::open(&dir.path().join("file")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_leads_nowhere() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, outside) = (dir.path().join("vault"), dir.path().join("outside"));
+        for folder in [&vault, &outside] {
+            fs::create_dir(folder).unwrap();
+        }
+        fs::write(outside.join("file"), b"outside").unwrap();
+        symlink("../outside/file", vault.join("link")).unwrap();
+        symlink("../outside", vault.join("folder")).unwrap();
+        let before = outside.join("file").metadata().unwrap().modified().unwrap();
+        let folder = Folder::open(&vault).unwrap();
+        let change = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+        for (through, kind) in
+            [("link", io::ErrorKind::InvalidInput), ("folder/file", io::ErrorKind::NotADirectory)]
+        {
+            assert_eq!(folder.set_attributes(&path(through), &change).unwrap_err().kind(), kind);
+            assert_eq!(folder.open(&path(through), OpenMode::ReadWrite).unwrap_err().kind(), kind);
+        }
+        assert_eq!(folder.list(&path("folder")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(outside.join("file").metadata().unwrap().modified().unwrap(), before);
+        folder.remove(&path("folder"), EntryKind::Other).unwrap();
+        assert!(outside.join("file").exists());
     }
 }

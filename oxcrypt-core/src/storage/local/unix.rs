@@ -1,171 +1,101 @@
 //! The calls of a Unix host, each relative to a directory handle.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps};
+#[cfg(not(target_os = "linux"))]
+use rustix::fs::Dir;
+#[cfg(target_os = "linux")]
+use rustix::fs::RawDir;
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::{
-    Attributes, BlockFile, EntryKind, Identity, Listed, Metadata, OpenMode, Owner, Replace, Space,
+    Attributes, BlockFile, BlockStorage, EntryKind, Listed, Metadata, OpenMode, Replace, Space,
 };
 use crate::ciphertext_path::CiphertextPath;
 
+mod file;
+mod found;
+mod root;
+mod stat;
+
+use file::LocalFile;
+use found::Found;
+use root::Root;
+#[cfg(target_os = "linux")]
+use root::retry;
+use stat::kind_of;
+
 /// A folder, by its handle.
-pub(super) struct Folder {
-    handle: OwnedFd,
-    /// Only a file's owner may leave its time of access alone. One refusal is enough to know.
-    may_hide_access: AtomicBool,
-    /// Kernels before 5.6, and some containers, have no `openat2`.
-    #[cfg(target_os = "linux")]
-    has_openat2: AtomicBool,
-}
+#[derive(Debug)]
+pub(super) struct Folder(Root);
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let handle = fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self {
-            handle,
-            may_hide_access: AtomicBool::new(cfg!(target_os = "linux")),
-            #[cfg(target_os = "linux")]
-            has_openat2: AtomicBool::new(true),
-        })
+        Root::open(path).map(Self)
     }
 
-    pub(super) fn open_file(
-        &self,
-        path: &CiphertextPath,
-        mode: OpenMode,
-    ) -> io::Result<(LocalFile, Metadata)> {
-        let handle = match mode {
-            OpenMode::Read => self.open_to_read(path, OFlags::empty())?,
-            OpenMode::ReadWrite => self.open_at(path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty())?,
+    /// Opens a folder to list it, without a trace where the host allows that.
+    fn open_to_list(&self, dir: &CiphertextPath) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        #[cfg(target_os = "linux")]
+        match self.0.open_at(dir, flags | OFlags::NOATIME, Mode::empty()) {
+            // It is somebody else's.
+            Err(Errno::PERM) => {}
+            other => return other,
+        }
+        self.0.open_at(dir, flags, Mode::empty())
+    }
+}
+
+impl BlockStorage for Folder {
+    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
+        let (handle, metadata) = match mode {
+            OpenMode::Read => Found::at(&self.0, path)?.open_file(OFlags::RDONLY)?,
+            OpenMode::ReadWrite => Found::at(&self.0, path)?.open_file(OFlags::RDWR)?,
+            OpenMode::CreateNew if path.as_str().is_empty() => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             OpenMode::CreateNew => {
                 let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-                self.open_at(path, flags, Mode::from_raw_mode(0o666))?
+                let handle = self.0.open_at(path, flags, Mode::from_raw_mode(0o666))?;
+                let metadata = stat::metadata_of(&fs::fstat(&handle)?);
+                (handle, metadata)
             }
         };
-        let metadata = metadata_of(&fs::fstat(&handle)?);
-        match metadata.kind {
-            EntryKind::File => Ok((LocalFile::new(handle), metadata)),
-            EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
-            EntryKind::Symlink | EntryKind::Other => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
-            }
-        }
+        Ok((Box::new(LocalFile::from(handle)), metadata))
     }
 
-    /// Opens without a trace where the host allows that, and without waiting for whoever may hold the other end of a
-    /// pipe that was put there.
-    fn open_to_read(&self, path: &CiphertextPath, more: OFlags) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | more;
-        #[cfg(target_os = "linux")]
-        if self.may_hide_access.load(Ordering::Relaxed) {
-            match self.open_at(path, flags | OFlags::NOATIME, Mode::empty()) {
-                Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
-                    self.may_hide_access.store(false, Ordering::Relaxed);
-                }
-                other => return other,
-            }
-        }
-        self.open_at(path, flags, Mode::empty())
+    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
+        Ok(Found::at(&self.0, path)?.metadata())
     }
 
-    /// Opens `path` below the folder, with no link followed in any component.
-    fn open_at(&self, path: &CiphertextPath, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        #[cfg(target_os = "linux")]
-        if self.has_openat2.load(Ordering::Relaxed) {
-            use rustix::fs::ResolveFlags;
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            let text = if path.as_str().is_empty() { "." } else { path.as_str() };
-            loop {
-                match fs::openat2(&self.handle, text, flags, mode, resolve) {
-                    // The kernel asks to try again where it cannot rule out a concurrent rename.
-                    Err(Errno::INTR | Errno::AGAIN) => {}
-                    Err(Errno::NOSYS) => break self.has_openat2.store(false, Ordering::Relaxed),
-                    other => return Ok(other?),
-                }
-            }
-        }
-        self.walk(path, flags, mode)
+    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
+        scan(&self.open_to_list(dir)?)
     }
 
-    /// The same, one component at a time.
-    fn walk(&self, path: &CiphertextPath, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
-        let on_the_way = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at = self.handle.as_fd().try_clone_to_owned()?;
-        let mut components = path.components().peekable();
-        if components.peek().is_none() {
-            return Ok(retry(|| fs::openat(&at, ".", flags, mode))?);
+    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        if dir.as_str().is_empty() {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        while let Some(component) = components.next() {
-            let last = components.peek().is_none();
-            let flags = if last { flags } else { on_the_way };
-            at = retry(|| fs::openat(&at, component, flags, mode))?;
-        }
-        Ok(at)
-    }
-
-    /// A handle of the folder that `path` is in, and its name there.
-    fn parent<'p>(&self, path: &'p CiphertextPath) -> io::Result<(OwnedFd, &'p str)> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the vault's own folder"));
-        };
-        Ok((self.open_at(&parent, folder_flags(), Mode::empty())?, name))
-    }
-
-    pub(super) fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
-        if path.as_str().is_empty() {
-            return Ok(metadata_of(&fs::fstat(&self.handle)?));
-        }
-        let (parent, name) = self.parent(path)?;
-        Ok(metadata_of(&fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?))
-    }
-
-    pub(super) fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
-        let handle = self.open_to_read(dir, OFlags::DIRECTORY)?;
-        let mut listed = Vec::new();
-        let mut scan = Dir::new(handle)?;
-        while let Some(entry) = scan.read() {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            let kind = match entry.file_type() {
-                // Some file systems do not tell in the scan.
-                FileType::Unknown => match fs::statat(scan.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => kind_of(FileType::from_raw_mode(stat.st_mode)),
-                    Err(Errno::NOENT) => continue,
-                    Err(error) => return Err(error.into()),
-                },
-                known => kind_of(known),
-            };
-            listed.push(Listed { name: name.to_owned(), kind, len: None });
-        }
-        Ok(listed)
-    }
-
-    pub(super) fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        let (parent, name) = self.parent(dir)?;
+        let (parent, name) = self.0.place(dir)?;
         Ok(fs::mkdirat(parent, name, Mode::from_raw_mode(0o777))?)
     }
 
-    pub(super) fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
-        let (parent, name) = self.parent(path)?;
+    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
+        let (parent, name) = self.0.place_of_entry(path)?;
         let flags = if kind == EntryKind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match fs::unlinkat(parent, name, flags) {
             // What POSIX wants for a folder, and what macOS says.
-            Err(Errno::PERM) if kind != EntryKind::Directory => match self.metadata(path)?.kind {
-                EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            Err(Errno::PERM) if kind != EntryKind::Directory => match self.metadata(path) {
+                Ok(metadata) if metadata.kind == EntryKind::Directory => {
+                    Err(io::ErrorKind::IsADirectory.into())
+                }
                 _ => Err(Errno::PERM.into()),
             },
             // Some systems call a folder that is not empty one that exists.
@@ -174,194 +104,114 @@ impl Folder {
         }
     }
 
-    pub(super) fn rename(
-        &self,
-        from: &CiphertextPath,
-        to: &CiphertextPath,
-        replace: Replace,
-    ) -> io::Result<()> {
-        let (from_parent, from_name) = self.parent(from)?;
-        let (to_parent, to_name) = self.parent(to)?;
-        let flags = match replace {
-            Replace::Always => match fs::renameat(from_parent, from_name, to_parent, to_name) {
-                Err(Errno::EXIST) => return Err(io::ErrorKind::DirectoryNotEmpty.into()),
-                other => return Ok(other?),
-            },
-            Replace::Never => RenameFlags::NOREPLACE,
-            Replace::Exchange => RenameFlags::EXCHANGE,
-        };
-        match fs::renameat_with(from_parent, from_name, to_parent, to_name, flags) {
+    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
+        let (from_parent, from_name) = self.0.place_of_entry(from)?;
+        let (to_parent, to_name) = self.0.place_of_entry(to)?;
+        if replace == Replace::Always {
+            return match fs::renameat(from_parent, from_name, to_parent, to_name) {
+                Err(Errno::EXIST) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+                other => Ok(other?),
+            };
+        }
+        match rename_with(&from_parent, from_name, &to_parent, to_name, replace) {
+            // The host's word for a folder that would be moved into itself is its word for what it cannot do, too.
+            Err(Errno::INVAL) if super::is_below(to, from) || super::is_below(from, to) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(io::ErrorKind::Unsupported.into()),
             other => Ok(other?),
         }
     }
 
-    pub(super) fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        let handle = self.open_at(dir, folder_flags(), Mode::empty())?;
-        Ok(retry(|| fs::fsync(&handle))?)
+    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
+        let handle = self.0.open_at(dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+        file::sync(&File::from(handle))
     }
 
-    pub(super) fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
-        let (parent, name) = self.parent(path)?;
-        if change.uid.is_some() || change.gid.is_some() {
-            let (uid, gid) = (change.uid.map(fs::Uid::from_raw), change.gid.map(fs::Gid::from_raw));
-            fs::chownat(&parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-        }
-        if let Some(mode) = change.mode {
-            // Not every kernel changes a mode by name without following a link, so by a handle.
-            let handle = self.open_to_read(path, OFlags::empty())?;
-            fs::fchmod(handle, mode_of(mode))?;
-        }
-        if change.modified.is_some() || change.accessed.is_some() {
-            let times = Timestamps {
-                last_access: change.accessed.map_or(unchanged(), timespec),
-                last_modification: change.modified.map_or(unchanged(), timespec),
-            };
-            fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
-        }
-        Ok(())
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+        Found::at(&self.0, path)?.change(change)
     }
 
-    pub(super) fn space(&self) -> io::Result<Space> {
-        let stat = fs::fstatvfs(&self.handle)?;
+    fn space(&self) -> io::Result<Space> {
+        let stat = fs::fstatvfs(self.0.handle())?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bfree), available: bytes(stat.f_bavail) })
     }
 }
 
-fn folder_flags() -> OFlags {
-    OFlags::RDONLY | OFlags::DIRECTORY
+/// Renames as POSIX does not have it.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_with(
+    from_parent: &OwnedFd,
+    from: &str,
+    to_parent: &OwnedFd,
+    to: &str,
+    replace: Replace,
+) -> Result<(), Errno> {
+    use rustix::fs::RenameFlags;
+    let flags = if replace == Replace::Never { RenameFlags::NOREPLACE } else { RenameFlags::EXCHANGE };
+    fs::renameat_with(from_parent, from, to_parent, to, flags)
 }
 
-fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
-    rustix::io::retry_on_intr(&mut call)
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_with(_: &OwnedFd, _: &str, _: &OwnedFd, _: &str, _: Replace) -> Result<(), Errno> {
+    Err(Errno::NOTSUP)
 }
 
-fn kind_of(file_type: FileType) -> EntryKind {
-    match file_type {
-        FileType::RegularFile => EntryKind::File,
-        FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => EntryKind::Symlink,
-        _ => EntryKind::Other,
+/// Scans a folder by the kernel's own call: what libraries make of it takes some errors for the end.
+#[cfg(target_os = "linux")]
+fn scan(folder: &OwnedFd) -> io::Result<Vec<Listed>> {
+    let mut buf = Vec::with_capacity(32 << 10);
+    let mut scan = RawDir::new(folder, buf.spare_capacity_mut());
+    let mut next = || match scan.next() {
+        Some(entry) => entry.map(|entry| Some((owned(entry.file_name()), entry.file_type()))),
+        None => Ok(None),
+    };
+    let mut listed = Vec::new();
+    while let Some((name, file_type)) = retry(&mut next)? {
+        listed.extend(line(folder, name, file_type)?);
     }
+    Ok(listed)
 }
 
-// The widths of these fields differ between systems; all of them fit.
-#[allow(clippy::allow_attributes, reason = "which casts are needed depends on the system")]
-#[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::useless_conversion, reason = "as above")]
-fn metadata_of(stat: &Stat) -> Metadata {
-    let mut metadata = Metadata::new(kind_of(FileType::from_raw_mode(stat.st_mode)), stat.st_size as u64);
-    metadata.modified = time(stat.st_mtime.into(), stat.st_mtime_nsec as u64);
-    metadata.identity = Some(Identity { device: stat.st_dev as u64, file: stat.st_ino as u64 });
-    metadata.owner =
-        Some(Owner { mode: u32::from(stat.st_mode) & 0o7777, uid: stat.st_uid, gid: stat.st_gid });
-    metadata
+#[cfg(not(target_os = "linux"))]
+fn scan(folder: &OwnedFd) -> io::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        listed.extend(line(folder, owned(entry.file_name()), entry.file_type())?);
+    }
+    Ok(listed)
 }
 
-#[allow(
-    clippy::allow_attributes,
-    clippy::cast_possible_truncation,
-    clippy::unnecessary_cast,
-    reason = "as above"
-)]
-fn mode_of(mode: u32) -> Mode {
-    Mode::from_bits_truncate(mode as fs::RawMode)
+fn owned(name: &CStr) -> OsString {
+    OsStr::from_bytes(name.to_bytes()).to_owned()
 }
 
-fn time(seconds: i64, nanoseconds: u64) -> Option<SystemTime> {
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let base = SystemTime::UNIX_EPOCH;
-    let base = if seconds < 0 { base.checked_sub(whole) } else { base.checked_add(whole) };
-    base?.checked_add(Duration::from_nanos(nanoseconds))
-}
-
-fn timespec(time: SystemTime) -> Timespec {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => Timespec {
-            tv_sec: since.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: since.subsec_nanos().into(),
+/// One line of a scan; `None` for what is no entry, or none any more.
+fn line(folder: &OwnedFd, name: OsString, file_type: FileType) -> io::Result<Option<Listed>> {
+    if name == "." || name == ".." {
+        return Ok(None);
+    }
+    let kind = match file_type {
+        // Some file systems do not tell in the scan.
+        FileType::Unknown => match fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => kind_of(FileType::from_raw_mode(stat.st_mode)),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
         },
-        Err(before) => {
-            let before = before.duration();
-            let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
-            match before.subsec_nanos() {
-                0 => Timespec { tv_sec: -seconds, tv_nsec: 0 },
-                nanos => Timespec { tv_sec: -seconds - 1, tv_nsec: (1_000_000_000 - nanos).into() },
-            }
-        }
-    }
-}
-
-fn unchanged() -> Timespec {
-    Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT }
-}
-
-/// An open file of the host.
-#[derive(Debug)]
-pub(super) struct LocalFile {
-    file: File,
-    /// Most file systems cannot promise not to block. One refusal is enough to know.
-    may_try: AtomicBool,
-}
-
-impl LocalFile {
-    fn new(handle: OwnedFd) -> Self {
-        Self { file: handle.into(), may_try: AtomicBool::new(cfg!(target_os = "linux")) }
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
-impl BlockFile for LocalFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
-        while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset.saturating_add(done as u64)) {
-                Ok(0) => break,
-                Ok(len) => done += len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(done)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.may_try.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let flags = rustix::io::ReadWriteFlags::NOWAIT;
-        match rustix::io::preadv2(self.fd(), &mut [IoSliceMut::new(buf)], offset, flags) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                self.may_try.store(false, Ordering::Relaxed);
-                Err(io::ErrorKind::Unsupported.into())
-            }
-            other => Ok(other?),
-        }
-    }
-
-    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(buf, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
+        known => kind_of(known),
+    };
+    Ok(Some(Listed { name, kind, len: None }))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::storage::{BlockStorage, LocalStorage};
+    use crate::storage::LocalStorage;
 
     fn path(text: &str) -> CiphertextPath {
         CiphertextPath::parse(text).unwrap()
@@ -426,31 +276,49 @@ mod tests {
         assert_eq!(storage.metadata(&path("a/b/c/file")).unwrap().kind, EntryKind::Symlink);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn without_openat2_it_is_the_same() {
         let (dir, storage) = folders();
-        #[cfg(target_os = "linux")]
-        storage.folder_without_openat2();
-        assert_eq!(what_works(&storage).len(), 10);
-        std::fs::rename(dir.path().join("vault/a/b"), dir.path().join("vault/b")).unwrap();
-        symlink("../../outside/b", dir.path().join("vault/a/b")).unwrap();
-        assert_eq!(what_works(&storage), Vec::<&str>::new());
+        root::tests::with_openat2_failing(Errno::NOSYS, || {
+            assert_eq!(what_works(&storage).len(), 10);
+            std::fs::rename(dir.path().join("vault/a/b"), dir.path().join("vault/b")).unwrap();
+            symlink("../../outside/b", dir.path().join("vault/a/b")).unwrap();
+            assert_eq!(what_works(&storage), Vec::<&str>::new());
+        });
     }
 
     #[cfg(target_os = "linux")]
-    impl LocalStorage {
-        fn folder_without_openat2(&self) {
-            self.folder.has_openat2.store(false, Ordering::Relaxed);
-        }
+    #[test]
+    fn a_host_that_always_asks_to_try_again_is_an_error_or_asked_otherwise() {
+        let (_dir, storage) = folders();
+        let (works, _) = root::tests::with_openat2_failing(Errno::AGAIN, || what_works(&storage).len());
+        assert_eq!(works, 10);
+        let (error, _) = root::tests::with_openat2_failing(Errno::INTR, || {
+            storage.open(&path("a/b/c/file"), OpenMode::Read).unwrap_err()
+        });
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]
-    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    fn a_link_in_the_way_is_no_folder() {
         let (dir, storage) = folders();
-        fs::mknodat(fs::CWD, dir.path().join("vault/pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
-            .unwrap();
-        assert!(storage.open(&path("pipe"), OpenMode::Read).is_err());
-        assert_eq!(storage.metadata(&path("pipe")).unwrap().kind, EntryKind::Other);
+        symlink("a", dir.path().join("vault/link")).unwrap();
+        let inside = path("link/b/c/file");
+        let kind = |result: io::Result<()>| result.unwrap_err().kind();
+        assert_eq!(kind(storage.open(&inside, OpenMode::Read).map(|_| ())), io::ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.metadata(&inside).map(|_| ())), io::ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.list(&path("link")).map(|_| ())), io::ErrorKind::NotADirectory);
+        assert_eq!(kind(storage.sync_dir(&path("link"))), io::ErrorKind::NotADirectory);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_was_removed_while_it_is_listed_is_not_an_empty_one() {
+        let (dir, storage) = folders();
+        let handle = storage.folder.open_to_list(&path("a/b/c")).unwrap();
+        std::fs::remove_dir_all(dir.path().join("vault/a/b/c")).unwrap();
+        assert_eq!(scan(&handle).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
