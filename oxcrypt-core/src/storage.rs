@@ -26,15 +26,17 @@ pub use memory::MemoryStorage;
 
 /// All that a new store must provide. Object safe and of std types only, so that nothing above it is generic.
 ///
-/// Every path is relative to the vault's root folder. No method follows a symbolic link, in any component: a link met
-/// on the way is an error, never another place.
+/// Every path is relative to the vault's root folder, which exists as long as the store does: it can be told about,
+/// listed, synced and have its attributes changed; to move or remove it is `InvalidInput`. No method follows a symbolic
+/// link, in any component: a link met on the way is no folder, so `NotADirectory`, and never another place.
 ///
 /// Errors are those of the host. Callers rely on these kinds: `NotFound` only where the entry or a folder on its way
 /// definitely does not exist, `AlreadyExists`, `NotADirectory`, `IsADirectory`, `DirectoryNotEmpty`, `StorageFull`,
-/// `ReadOnlyFilesystem`, `PermissionDenied`, `Unsupported`.
+/// `ReadOnlyFilesystem`, `PermissionDenied`, `Unsupported`, and `InvalidInput` for what makes no sense.
 #[expect(clippy::missing_errors_doc, reason = "the errors are those of the host, for every call the same")]
 pub trait BlockStorage: Debug + Send + Sync {
-    /// Opens the regular file at `path` and tells what it is, as of the moment it was opened.
+    /// Opens the regular file at `path` and tells what it is, as of the moment it was opened. What is neither that nor
+    /// a folder is `InvalidInput`, and is not touched: a device acts when it is opened, and a pipe waits.
     ///
     /// With [`OpenMode::Read`] nothing is changed by it, the time of access included where the host allows that.
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)>;
@@ -51,14 +53,15 @@ pub trait BlockStorage: Debug + Send + Sync {
     /// Removes what is at `path`: an empty folder for [`EntryKind::Directory`], anything but a folder otherwise.
     fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()>;
 
-    /// Moves an entry, in one atomic step. [`Replace`] says what becomes of an entry at `to`.
+    /// Moves an entry, in one atomic step. [`Replace`] says what becomes of an entry at `to`. A folder that would be
+    /// moved into itself is `InvalidInput`.
     fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()>;
 
     /// Makes the entries of a folder durable: what was created, removed or renamed in it before.
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()>;
 
-    /// Changes times, mode and owner, as far as they are given. What the store cannot hold is `Unsupported`, and
-    /// then nothing is changed.
+    /// Changes times, mode and owner of a file or folder, as far as they are given. What the store cannot hold is
+    /// `Unsupported`, and then nothing is changed. To change a mode takes no permission to read.
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()>;
 
     /// Tells how much room there is.
@@ -66,21 +69,42 @@ pub trait BlockStorage: Debug + Send + Sync {
 
     /// Reads a small file whole; `InvalidData` if it is longer than `limit` bytes.
     fn read(&self, path: &CiphertextPath, limit: usize) -> io::Result<Vec<u8>> {
-        let (file, _) = self.open(path, OpenMode::Read)?;
-        // One byte more than allowed tells a file of just the limit from a longer one, whatever its metadata say.
-        let mut bytes = vec![0; limit.saturating_add(1)];
-        let len = file.read_at(0, &mut bytes)?;
-        if len > limit {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
+        let (file, metadata) = self.open(path, OpenMode::Read)?;
+        // One byte more than is expected tells that there is no more. Whatever the metadata say: only the end of the
+        // file ends this.
+        let expected = usize::try_from(metadata.len).unwrap_or(usize::MAX).min(limit);
+        let mut bytes = vec![0; expected.saturating_add(1)];
+        let mut len = 0;
+        while let Some(rest) = bytes.get_mut(len..) {
+            let wanted = rest.len();
+            let read = file.read_at(len as u64, rest)?;
+            len += read;
+            if len > limit {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("longer than {limit} bytes")));
+            }
+            if read < wanted {
+                break;
+            }
+            bytes.resize(len.saturating_mul(2).min(limit).saturating_add(1), 0);
         }
         bytes.truncate(len);
         Ok(bytes)
     }
 
     /// Writes a small file that must not exist yet. A crash may leave a part of it.
+    ///
+    /// Where the writing fails, the file is removed again as far as the store lets us.
     fn write_new(&self, path: &CiphertextPath, bytes: &[u8]) -> io::Result<()> {
-        let (file, _) = self.open(path, OpenMode::CreateNew)?;
-        file.write_at(0, bytes)
+        let (file, created) = self.open(path, OpenMode::CreateNew)?;
+        let written = file.write_at(0, bytes);
+        // Some hosts remove no open file.
+        drop(file);
+        written.inspect_err(|_| {
+            let is_still_ours = |there: &Metadata| there.identity == created.identity;
+            if self.metadata(path).as_ref().is_ok_and(is_still_ours) {
+                let _removed_or_left_behind = self.remove(path, EntryKind::File);
+            }
+        })
     }
 }
 
@@ -89,7 +113,8 @@ pub trait BlockStorage: Debug + Send + Sync {
 /// Dropping it closes the file, which may block like any other call.
 #[expect(clippy::missing_errors_doc, reason = "the errors are those of the host, for every call the same")]
 pub trait BlockFile: Debug + Send + Sync {
-    /// Reads at `offset` into `buf` and returns how many bytes; fewer than `buf` holds only at the end of the file.
+    /// Reads at `offset` into `buf` and returns how many bytes; fewer than `buf` holds only at the end of the file,
+    /// and none beyond it.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Like [`read_at`](Self::read_at), but never waits: `WouldBlock` where it would have to, `Unsupported` where the
@@ -99,7 +124,7 @@ pub trait BlockFile: Debug + Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Writes all of `buf` at `offset`. A gap before it reads as zeros.
+    /// Writes all of `buf` at `offset`. A gap before it reads as zeros; with nothing to write there is none.
     ///
     /// After an error or a crash any part of it may have been written.
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()>;

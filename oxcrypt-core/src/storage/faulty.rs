@@ -17,8 +17,8 @@ use journal::{Journal, Mutation};
 /// A [`MemoryStorage`] whose calls are counted, recorded, and answered as a test wants.
 ///
 /// Each call of a required method counts once; what a provided method is made of counts as such. The script set by
-/// [`on_call`](Self::on_call) is asked before each call and may fail it, hold it at a [`Gate`], or panic. All mutations
-/// are recorded, and [`crash_image`](Self::crash_image) makes what would be left of them after a crash.
+/// [`on_call`](Self::on_call) is asked before each call and may fail it, at once or when it is partly or wholly done,
+/// cut it short, hold it at a [`Gate`], or panic. All mutations are recorded, and [`crash_image`](Self::crash_image) makes what would be left of them after a crash.
 pub struct FaultyStorage {
     inner: MemoryStorage,
     shared: Arc<Shared>,
@@ -95,6 +95,10 @@ pub enum Verdict {
     Pass,
     /// It fails, and nothing is done.
     Fail(io::ErrorKind),
+    /// It is made in part, and fails then: a write stores so many bytes at most, everything else is done whole.
+    FailAfter(usize, io::ErrorKind),
+    /// A read gives so many bytes at most, as if the file ended there. Every other call is made.
+    Short(usize),
     /// It waits until the gate is open, and is made then.
     Hold(Arc<Gate>),
     /// It panics.
@@ -183,8 +187,7 @@ impl FaultyStorage {
         path: &CiphertextPath,
         make: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.shared.admit(method, path)?;
-        make()
+        self.shared.admit(method, path)?.end(make())
     }
 
     /// A call that changes something, recorded if it does.
@@ -195,14 +198,49 @@ impl FaultyStorage {
         mutation: impl FnOnce() -> Mutation,
         change: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.shared.admit(method, path)?;
-        self.shared.record(mutation, change)
+        self.shared.admit(method, path)?.end(self.shared.record(mutation, change))
     }
+}
+
+/// How much of an admitted call is made.
+#[derive(Clone, Copy)]
+enum Extent {
+    Whole,
+    Short(usize),
+    Part(usize, io::ErrorKind),
+}
+
+impl Extent {
+    fn of_read(self, buf: &mut [u8]) -> &mut [u8] {
+        match self {
+            Self::Short(bytes) => buf.split_at_mut(bytes.min(buf.len())).0,
+            Self::Whole | Self::Part(..) => buf,
+        }
+    }
+
+    fn of_write(self, buf: &[u8]) -> &[u8] {
+        match self {
+            Self::Part(bytes, _) => buf.split_at(bytes.min(buf.len())).0,
+            Self::Whole | Self::Short(_) => buf,
+        }
+    }
+
+    /// What the caller is told of the call.
+    fn end<T>(self, result: io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Part(_, kind) => result.and_then(|_| Err(on_purpose(kind))),
+            Self::Whole | Self::Short(_) => result,
+        }
+    }
+}
+
+fn on_purpose(kind: io::ErrorKind) -> io::Error {
+    io::Error::new(kind, "failed on purpose")
 }
 
 impl Shared {
     /// Counts a call and asks the script about it, with no lock held while it waits.
-    fn admit(&self, method: Method, path: &CiphertextPath) -> io::Result<()> {
+    fn admit(&self, method: Method, path: &CiphertextPath) -> io::Result<Extent> {
         let call = {
             let mut state = self.lock();
             let number = state.counts.total();
@@ -213,11 +251,13 @@ impl Shared {
         };
         let script = self.script.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match script.map_or(Verdict::Pass, |script| script(&call)) {
-            Verdict::Pass => Ok(()),
-            Verdict::Fail(kind) => Err(io::Error::new(kind, "failed on purpose")),
+            Verdict::Pass => Ok(Extent::Whole),
+            Verdict::Fail(kind) => Err(on_purpose(kind)),
+            Verdict::FailAfter(bytes, kind) => Ok(Extent::Part(bytes, kind)),
+            Verdict::Short(bytes) => Ok(Extent::Short(bytes)),
             Verdict::Hold(gate) => {
                 gate.pass();
-                Ok(())
+                Ok(Extent::Whole)
             }
             Verdict::Panic => panic!("panicked on purpose in {call:?}"),
         }
@@ -248,7 +288,7 @@ impl fmt::Debug for FaultyStorage {
 
 impl BlockStorage for FaultyStorage {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
-        self.shared.admit(Method::Open, path)?;
+        let extent = self.shared.admit(Method::Open, path)?;
         let mut state = self.shared.lock();
         let (file, metadata) = self.inner.open(path, mode)?;
         let id = metadata.identity.map_or(0, |identity| identity.file);
@@ -256,7 +296,7 @@ impl BlockStorage for FaultyStorage {
             state.journal.push(Mutation::Create { path: path.clone(), id });
         }
         let file = FaultyFile { inner: file, path: path.clone(), id, shared: Arc::clone(&self.shared) };
-        Ok((Box::new(file), metadata))
+        extent.end(Ok((Box::new(file), metadata)))
     }
 
     fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
@@ -312,29 +352,30 @@ impl fmt::Debug for Shared {
 
 impl BlockFile for FaultyFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.admit(Method::ReadAt, &self.path)?;
-        self.inner.read_at(offset, buf)
+        let extent = self.shared.admit(Method::ReadAt, &self.path)?;
+        extent.end(self.inner.read_at(offset, extent.of_read(buf)))
     }
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.admit(Method::TryReadAt, &self.path)?;
-        self.inner.try_read_at(offset, buf)
+        let extent = self.shared.admit(Method::TryReadAt, &self.path)?;
+        extent.end(self.inner.try_read_at(offset, extent.of_read(buf)))
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        self.shared.admit(Method::WriteAt, &self.path)?;
-        let mutation = || Mutation::Write { id: self.id, offset, bytes: buf.to_vec() };
-        self.shared.record(mutation, || self.inner.write_at(offset, buf))
+        let extent = self.shared.admit(Method::WriteAt, &self.path)?;
+        let part = extent.of_write(buf);
+        let mutation = || Mutation::Write { id: self.id, offset, bytes: part.to_vec() };
+        extent.end(self.shared.record(mutation, || self.inner.write_at(offset, part)))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.shared.admit(Method::SetLen, &self.path)?;
-        self.shared.record(|| Mutation::SetLen { id: self.id, len }, || self.inner.set_len(len))
+        let extent = self.shared.admit(Method::SetLen, &self.path)?;
+        extent.end(self.shared.record(|| Mutation::SetLen { id: self.id, len }, || self.inner.set_len(len)))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.shared.admit(Method::Sync, &self.path)?;
-        self.shared.record(|| Mutation::Sync { id: self.id }, || self.inner.sync())
+        let extent = self.shared.admit(Method::Sync, &self.path)?;
+        extent.end(self.shared.record(|| Mutation::Sync { id: self.id }, || self.inner.sync()))
     }
 }
 
@@ -374,9 +415,102 @@ mod tests {
             1.. => Verdict::Fail(io::ErrorKind::StorageFull),
             _ => Verdict::Pass,
         });
-        let error = storage.write_new(&path("a"), b"abc").unwrap_err();
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        let error = file.write_at(0, b"abc").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!((storage.mutations(), storage.counts().total()), (1, 2));
+    }
+
+    #[test]
+    fn a_write_that_fails_on_its_way_has_stored_a_part_for_storage_and_journal() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        storage.on_call(|call| match call.method {
+            Method::WriteAt => Verdict::FailAfter(2, io::ErrorKind::StorageFull),
+            _ => Verdict::Pass,
+        });
+        assert_eq!(file.write_at(1, b"abc").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.write_at(3, b"d").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"\0abd");
+        let image = storage.crash_image(usize::MAX, Crash::Kill { pages: 0 });
+        assert_eq!(image.read(&path("a"), 10).unwrap(), b"\0abd");
+    }
+
+    #[test]
+    fn what_is_no_write_may_be_done_and_fail_all_the_same() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.on_call(|_| Verdict::FailAfter(0, io::ErrorKind::TimedOut));
+        assert_eq!(storage.create_dir(&path("dir")).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let error = storage.open(&path("a"), OpenMode::CreateNew).unwrap_err();
+        assert_eq!((error.kind(), storage.mutations()), (io::ErrorKind::TimedOut, 2));
+        storage.on_call(|_| Verdict::Pass);
+        assert_eq!(storage.list(&CiphertextPath::root()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_short_read_ends_early() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.write_new(&path("a"), b"abcdef").unwrap();
+        let (file, _) = storage.open(&path("a"), OpenMode::ReadWrite).unwrap();
+        storage.on_call(|_| Verdict::Short(2));
+        let mut buf = [0xee; 4];
+        assert_eq!(file.read_at(1, &mut buf).unwrap(), 2);
+        assert_eq!(&buf, b"bc\xee\xee");
+        assert_eq!(file.try_read_at(4, &mut buf).unwrap(), 2);
+        assert_eq!(file.read_at(5, &mut buf).unwrap(), 1);
+        file.write_at(0, b"ABCDEF").unwrap();
+        storage.on_call(|_| Verdict::Pass);
+        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"ABCDEF");
+    }
+
+    #[test]
+    fn a_small_file_that_could_not_be_written_leaves_no_part() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.on_call(|call| match call.method {
+            Method::WriteAt => Verdict::FailAfter(1, io::ErrorKind::StorageFull),
+            _ => Verdict::Pass,
+        });
+        let error = storage.write_new(&path("a"), b"abc").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(storage.list(&CiphertextPath::root()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_small_file_that_another_replaced_meanwhile_is_left_alone() {
+        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+        let inner = Arc::downgrade(&storage);
+        storage.on_call(move |call| {
+            if call.method != Method::WriteAt {
+                return Verdict::Pass;
+            }
+            let storage = inner.upgrade().unwrap();
+            storage.on_call(|_| Verdict::Pass);
+            storage.remove(&path("a"), EntryKind::File).unwrap();
+            storage.write_new(&path("a"), b"theirs").unwrap();
+            Verdict::Fail(io::ErrorKind::StorageFull)
+        });
+        storage.write_new(&path("a"), b"ours").unwrap_err();
+        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn a_small_file_is_read_to_its_end_whatever_its_metadata_say() {
+        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+        storage.write_new(&path("a"), b"").unwrap();
+        let long: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let grows = Arc::downgrade(&storage);
+        let content = long.clone();
+        storage.on_call(move |call| {
+            if call.method == Method::ReadAt {
+                let storage = grows.upgrade().unwrap();
+                storage.on_call(|_| Verdict::Pass);
+                storage.open(&path("a"), OpenMode::ReadWrite).unwrap().0.write_at(0, &content).unwrap();
+            }
+            Verdict::Pass
+        });
+        assert_eq!(storage.read(&path("a"), 1_000).unwrap(), long);
+        assert_eq!(storage.read(&path("a"), 999).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(storage.read(&path("a"), usize::MAX).unwrap(), long);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::ciphertext_path::CiphertextPath;
 
-/// A store in memory: for tests, and as an example of the trait. Times and owners are only what somebody set.
+/// A store in memory: for tests, and as an example of the trait. Times and owners are only what somebody set; nothing
+/// tells a time of access, so none is kept. The vault's own folder has neither.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     entries: RwLock<BTreeMap<CiphertextPath, Entry>>,
@@ -34,6 +35,9 @@ pub(super) struct MemoryFile {
     pub(super) id: u64,
     content: RwLock<Vec<u8>>,
 }
+
+/// The longest file. A longer one is more often a mistake than a test.
+const MAX_LEN: u64 = u32::MAX as u64;
 
 type Entries = BTreeMap<CiphertextPath, Entry>;
 
@@ -177,6 +181,9 @@ impl BlockStorage for MemoryStorage {
         };
         match entry.kind {
             EntryKind::Directory => Err(io::ErrorKind::IsADirectory.into()),
+            _ if mode == OpenMode::Read => {
+                Ok((Box::new(ReadOnly(Arc::clone(&entry.file))), entry.metadata()))
+            }
             _ => Ok((Box::new(Arc::clone(&entry.file)), entry.metadata())),
         }
     }
@@ -208,6 +215,7 @@ impl BlockStorage for MemoryStorage {
     }
 
     fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
+        not_the_root(path)?;
         let mut entries = self.exclusive();
         let found = entries.find(path)?.kind;
         match (kind, found) {
@@ -224,6 +232,8 @@ impl BlockStorage for MemoryStorage {
     }
 
     fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
+        not_the_root(from)?;
+        not_the_root(to)?;
         let mut entries = self.exclusive();
         let source = entries.find(from)?.kind;
         let target = match entries.find(to) {
@@ -263,6 +273,9 @@ impl BlockStorage for MemoryStorage {
     }
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+        if path.as_str().is_empty() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let mut entries = self.exclusive();
         entries.find(path)?;
         let Some(entry) = entries.get_mut(path) else { return Err(io::ErrorKind::NotFound.into()) };
@@ -280,8 +293,8 @@ impl BlockStorage for MemoryStorage {
 
     fn space(&self) -> io::Result<Space> {
         let used = self.shared().values().map(|entry| entry.file.read().len() as u64).sum::<u64>();
-        let free = u64::from(u32::MAX).saturating_sub(used);
-        Ok(Space { total: u32::MAX.into(), free, available: free })
+        let free = MAX_LEN.saturating_sub(used);
+        Ok(Space { total: MAX_LEN, free, available: free })
     }
 }
 
@@ -293,6 +306,21 @@ fn replaceable(source: EntryKind, target: EntryKind, target_is_empty: bool) -> i
         (false, true) => Err(io::ErrorKind::IsADirectory.into()),
         _ => Ok(()),
     }
+}
+
+fn not_the_root(path: &CiphertextPath) -> io::Result<()> {
+    match path.as_str() {
+        "" => Err(io::Error::new(io::ErrorKind::InvalidInput, "the vault's own folder")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes `content` longer or shorter.
+fn resize(content: &mut Vec<u8>, len: u64) -> io::Result<()> {
+    let len = usize::try_from(len).ok().filter(|_| len <= MAX_LEN).ok_or(io::ErrorKind::StorageFull)?;
+    content.try_reserve(len.saturating_sub(content.len())).map_err(|_| io::ErrorKind::StorageFull)?;
+    content.resize(len, 0);
+    Ok(())
 }
 
 impl MemoryFile {
@@ -320,25 +348,54 @@ impl BlockFile for Arc<MemoryFile> {
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let end = start.checked_add(buf.len()).ok_or(io::ErrorKind::FileTooLarge)?;
-        let mut content = self.write();
-        if content.len() < end {
-            content.resize(end, 0);
+        if buf.is_empty() {
+            return Ok(());
         }
-        if let Some(into) = content.get_mut(start..end) {
-            into.copy_from_slice(buf);
+        let end = offset.checked_add(buf.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        let mut content = self.write();
+        if (content.len() as u64) < end {
+            resize(&mut content, end)?;
+        }
+        let start = usize::try_from(offset).ok();
+        match start.and_then(|start| content.get_mut(start..)?.get_mut(..buf.len())) {
+            Some(into) => into.copy_from_slice(buf),
+            None => return Err(io::ErrorKind::FileTooLarge.into()),
         }
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.write().resize(usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?, 0);
-        Ok(())
+        resize(&mut self.write(), len)
     }
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A handle that was asked for to read.
+#[derive(Debug)]
+struct ReadOnly(Arc<MemoryFile>);
+
+impl BlockFile for ReadOnly {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, buf)
+    }
+
+    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read_at(offset, buf)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
     }
 }
 
@@ -360,5 +417,15 @@ mod tests {
         let snapshot = storage.snapshot();
         storage.open(&path, OpenMode::ReadWrite).unwrap().0.write_at(0, b"after!").unwrap();
         assert_eq!(snapshot.read(&path, 10).unwrap(), b"before");
+    }
+
+    #[test]
+    fn a_length_beyond_reason_takes_no_memory() {
+        let storage = MemoryStorage::default();
+        let (file, _) = storage.open(&CiphertextPath::root().push("a"), OpenMode::CreateNew).unwrap();
+        assert_eq!(file.set_len(1 << 50).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.write_at(1 << 50, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(file.write_at(u64::MAX, b"x").unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(storage.read(&CiphertextPath::root().push("a"), 0).unwrap(), b"");
     }
 }
