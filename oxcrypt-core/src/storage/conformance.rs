@@ -21,10 +21,12 @@ type Case = fn(&dyn BlockStorage);
 /// All cases by name, for those who want to run them one by one. Each wants an empty store.
 pub const CASES: &[(&str, Case)] = &[
     ("opens what is there and nothing else", opens_what_is_there_and_nothing_else),
+    ("keeps the root where it is", keeps_the_root_where_it_is),
     ("creates only what is new", creates_only_what_is_new),
     ("reads short only at the end", reads_short_only_at_the_end),
     ("never waits when told not to", never_waits_when_told_not_to),
     ("writes anywhere and fills gaps with zeros", writes_anywhere_and_fills_gaps_with_zeros),
+    ("writes through handles for writing only", writes_through_handles_for_writing_only),
     ("cuts and extends", cuts_and_extends),
     ("reads small files up to the limit", reads_small_files_up_to_the_limit),
     ("lists each entry once with its kind", lists_each_entry_once_with_its_kind),
@@ -32,11 +34,13 @@ pub const CASES: &[(&str, Case)] = &[
     ("tells files apart", tells_files_apart),
     ("removes files and empty folders only", removes_files_and_empty_folders_only),
     ("renames and replaces", renames_and_replaces),
+    ("moves no folder into itself", moves_no_folder_into_itself),
     ("renames without replacing", renames_without_replacing),
     ("exchanges", exchanges),
     ("keeps handles through renames and removals", keeps_handles_through_renames_and_removals),
     ("serves many threads on one handle", serves_many_threads_on_one_handle),
     ("keeps attributes", keeps_attributes),
+    ("changes attributes all or none", changes_attributes_all_or_none),
     ("syncs", syncs),
 ];
 
@@ -54,24 +58,27 @@ fn path(text: &str) -> CiphertextPath {
     CiphertextPath::parse(text).unwrap()
 }
 
+#[track_caller]
 fn fails<T>(result: io::Result<T>, kind: io::ErrorKind) {
     match result {
         Ok(_) => panic!("succeeds where {kind:?} is expected"),
-        Err(error) => assert_eq!(error.kind(), kind, "{error}"),
+        Err(error) => assert_eq!(error.kind(), kind, "fails otherwise than expected: {error}"),
     }
 }
 
 /// Whether the store can do it at all.
+#[track_caller]
 fn supported(result: io::Result<()>) -> bool {
     match result {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
         other => {
-            other.unwrap();
+            assert!(other.is_ok(), "fails where only `Unsupported` may: {other:?}");
             true
         }
     }
 }
 
+#[track_caller]
 fn content(storage: &dyn BlockStorage, file: &str) -> Vec<u8> {
     storage.read(&path(file), 1 << 20).unwrap()
 }
@@ -89,6 +96,23 @@ fn opens_what_is_there_and_nothing_else(storage: &dyn BlockStorage) {
     }
 }
 
+fn keeps_the_root_where_it_is(storage: &dyn BlockStorage) {
+    let root = CiphertextPath::root();
+    storage.create_dir(&path("dir")).unwrap();
+    for mode in [OpenMode::Read, OpenMode::ReadWrite] {
+        fails(storage.open(&root, mode), io::ErrorKind::IsADirectory);
+    }
+    fails(storage.open(&root, OpenMode::CreateNew), io::ErrorKind::AlreadyExists);
+    fails(storage.create_dir(&root), io::ErrorKind::AlreadyExists);
+    fails(storage.remove(&root, EntryKind::Directory), io::ErrorKind::InvalidInput);
+    fails(storage.remove(&root, EntryKind::File), io::ErrorKind::InvalidInput);
+    fails(storage.rename(&root, &path("dir/root"), Replace::Always), io::ErrorKind::InvalidInput);
+    fails(storage.rename(&path("dir"), &root, Replace::Always), io::ErrorKind::InvalidInput);
+    storage.remove(&path("dir"), EntryKind::Directory).unwrap();
+    assert_eq!(storage.list(&root).unwrap(), []);
+    assert_eq!(storage.metadata(&root).unwrap().kind, EntryKind::Directory);
+}
+
 fn creates_only_what_is_new(storage: &dyn BlockStorage) {
     storage.create_dir(&path("dir")).unwrap();
     let (file, metadata) = storage.open(&path("dir/file"), OpenMode::CreateNew).unwrap();
@@ -102,6 +126,8 @@ fn creates_only_what_is_new(storage: &dyn BlockStorage) {
     fails(storage.create_dir(&path("dir")), io::ErrorKind::AlreadyExists);
     fails(storage.create_dir(&path("dir/file")), io::ErrorKind::AlreadyExists);
     fails(storage.create_dir(&path("none/dir")), io::ErrorKind::NotFound);
+    fails(storage.create_dir(&path("dir/file/dir")), io::ErrorKind::NotADirectory);
+    fails(storage.open(&path("dir/file/below"), OpenMode::CreateNew), io::ErrorKind::NotADirectory);
     fails(storage.write_new(&path("dir/file"), b"x"), io::ErrorKind::AlreadyExists);
     assert_eq!(content(storage, "dir/file"), b"abc");
 }
@@ -114,7 +140,11 @@ fn reads_short_only_at_the_end(storage: &dyn BlockStorage) {
         let mut buf = vec![0xee; want];
         let len = file.read_at(offset as u64, &mut buf).unwrap();
         let expected = bytes.get(offset..(offset + want).min(bytes.len())).unwrap_or_default();
-        assert_eq!(buf.get(..len), Some(expected));
+        assert_eq!(buf.get(..len), Some(expected), "{want} bytes at {offset}");
+    }
+    for far in [u64::from(u32::MAX) + 7, i64::MAX as u64, u64::MAX] {
+        assert_eq!(file.read_at(far, &mut [0; 7]).unwrap(), 0, "bytes at {far}");
+        assert!(file.try_read_at(far, &mut [0; 7]).map_or(true, |len| len == 0), "bytes at {far}, tried");
     }
 }
 
@@ -133,8 +163,23 @@ fn writes_anywhere_and_fills_gaps_with_zeros(storage: &dyn BlockStorage) {
     file.write_at(5, b"end").unwrap();
     file.write_at(1, b"ab").unwrap();
     assert_eq!(content(storage, "file"), b"\0ab\0\0end");
-    file.write_at(2, b"").unwrap();
-    assert_eq!(storage.metadata(&path("file")).unwrap().len, 8);
+    for offset in [2, 100] {
+        file.write_at(offset, b"").unwrap();
+        assert_eq!(storage.metadata(&path("file")).unwrap().len, 8, "nothing was written at {offset}");
+    }
+}
+
+fn writes_through_handles_for_writing_only(storage: &dyn BlockStorage) {
+    storage.write_new(&path("file"), b"abc").unwrap();
+    let (file, _) = storage.open(&path("file"), OpenMode::Read).unwrap();
+    assert!(file.write_at(0, b"x").is_err(), "a handle for reading writes");
+    assert!(file.set_len(0).is_err(), "a handle for reading cuts the file");
+    assert_eq!(content(storage, "file"), b"abc");
+    let (file, _) = storage.open(&path("file"), OpenMode::ReadWrite).unwrap();
+    file.write_at(0, b"x").unwrap();
+    let mut buf = [0; 3];
+    assert_eq!(file.read_at(0, &mut buf).unwrap(), 3);
+    assert_eq!(&buf, b"xbc", "a handle for writing reads, too");
 }
 
 fn cuts_and_extends(storage: &dyn BlockStorage) {
@@ -175,6 +220,7 @@ fn lists_each_entry_once_with_its_kind(storage: &dyn BlockStorage) {
     assert_eq!(storage.list(&CiphertextPath::root()).unwrap().len(), 2);
     fails(storage.list(&path("none")), io::ErrorKind::NotFound);
     fails(storage.list(&path("dir/file 1")), io::ErrorKind::NotADirectory);
+    fails(storage.list(&path("dir/file 1/below")), io::ErrorKind::NotADirectory);
 }
 
 fn tells_what_is_there(storage: &dyn BlockStorage) {
@@ -209,6 +255,7 @@ fn removes_files_and_empty_folders_only(storage: &dyn BlockStorage) {
     fails(storage.remove(&path("dir/file"), EntryKind::Directory), io::ErrorKind::NotADirectory);
     fails(storage.remove(&path("dir/none"), EntryKind::File), io::ErrorKind::NotFound);
     fails(storage.remove(&path("dir/none"), EntryKind::Directory), io::ErrorKind::NotFound);
+    fails(storage.remove(&path("dir/file/below"), EntryKind::File), io::ErrorKind::NotADirectory);
     storage.remove(&path("dir/file"), EntryKind::File).unwrap();
     storage.remove(&path("dir"), EntryKind::Directory).unwrap();
     assert_eq!(storage.list(&CiphertextPath::root()).unwrap(), []);
@@ -231,9 +278,33 @@ fn renames_and_replaces(storage: &dyn BlockStorage) {
     fails(rename("other", "dir"), io::ErrorKind::IsADirectory);
     fails(rename("dir", "other"), io::ErrorKind::NotADirectory);
     fails(rename("dir", "full"), io::ErrorKind::DirectoryNotEmpty);
+    fails(rename("other", "full/file/below"), io::ErrorKind::NotADirectory);
+    rename("other", "other").unwrap();
+    assert_eq!(content(storage, "other"), b"abc", "a file moved to where it is stays");
     rename("full", "empty").unwrap();
     assert_eq!(content(storage, "empty/file"), b"in full", "a folder moves with what is in it");
     fails(storage.metadata(&path("full")), io::ErrorKind::NotFound);
+}
+
+fn moves_no_folder_into_itself(storage: &dyn BlockStorage) {
+    storage.create_dir(&path("dir")).unwrap();
+    storage.create_dir(&path("dir/sub")).unwrap();
+    storage.create_dir(&path("dir-beside")).unwrap();
+    let rename = |from: &str, to: &str, replace| storage.rename(&path(from), &path(to), replace);
+    fails(rename("dir", "dir/moved", Replace::Always), io::ErrorKind::InvalidInput);
+    fails(rename("dir", "dir/sub/moved", Replace::Always), io::ErrorKind::InvalidInput);
+    for replace in [Replace::Never, Replace::Exchange] {
+        let to = if replace == Replace::Never { "dir/moved" } else { "dir/sub" };
+        match rename("dir", to, replace) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let other = rename("dir", "dir-beside", replace);
+                fails(other, io::ErrorKind::Unsupported);
+            }
+            other => fails(other, io::ErrorKind::InvalidInput),
+        }
+    }
+    rename("dir", "dir-beside/moved", Replace::Always).unwrap();
+    assert_eq!(storage.metadata(&path("dir-beside/moved/sub")).unwrap().kind, EntryKind::Directory);
 }
 
 fn renames_without_replacing(storage: &dyn BlockStorage) {
@@ -244,6 +315,9 @@ fn renames_without_replacing(storage: &dyn BlockStorage) {
         assert_eq!(content(storage, "three"), b"1");
         fails(rename("three", "two"), io::ErrorKind::AlreadyExists);
         fails(rename("none", "four"), io::ErrorKind::NotFound);
+        storage.create_dir(&path("dir")).unwrap();
+        fails(rename("three", "dir"), io::ErrorKind::AlreadyExists);
+        fails(rename("dir", "two"), io::ErrorKind::AlreadyExists);
     }
     assert_eq!(content(storage, "two"), b"2");
 }
@@ -257,6 +331,7 @@ fn exchanges(storage: &dyn BlockStorage) {
         assert_eq!(content(storage, "dir"), b"abc");
         assert_eq!(content(storage, "file/in"), b"in");
         fails(exchange("dir", "none"), io::ErrorKind::NotFound);
+        fails(exchange("none", "dir"), io::ErrorKind::NotFound);
     } else {
         assert_eq!(content(storage, "file"), b"abc");
     }
@@ -307,11 +382,40 @@ fn keeps_attributes(storage: &dyn BlockStorage) {
         assert_eq!(storage.metadata(&path("file")).unwrap().modified, Some(modified));
         assert_eq!(opened.modified, Some(modified));
     }
-    let mode = Attributes { mode: Some(0o640), ..Attributes::default() };
-    if supported(storage.set_attributes(&path("file"), &mode)) {
-        assert_eq!(storage.metadata(&path("file")).unwrap().owner.unwrap().mode, 0o640);
+    storage.create_dir(&path("dir")).unwrap();
+    if supported(storage.set_attributes(&path("dir"), &change)) {
+        assert_eq!(storage.metadata(&path("dir")).unwrap().modified, Some(modified), "of a folder");
+    }
+    let accessed = Attributes { accessed: Some(modified), ..Attributes::default() };
+    if supported(storage.set_attributes(&path("file"), &accessed)) {
+        let told = storage.metadata(&path("file")).unwrap().modified;
+        assert!(told.is_none_or(|told| told == modified), "the time of the content is another");
+    }
+    for bits in [0o640, 0o000, 0o600] {
+        let mode = Attributes { mode: Some(bits), ..Attributes::default() };
+        if supported(storage.set_attributes(&path("file"), &mode)) {
+            assert_eq!(storage.metadata(&path("file")).unwrap().owner.unwrap().mode, bits);
+        }
     }
     fails(storage.set_attributes(&path("none"), &change), io::ErrorKind::NotFound);
+    fails(storage.set_attributes(&path("none/file"), &change), io::ErrorKind::NotFound);
+    fails(storage.set_attributes(&path("file/below"), &change), io::ErrorKind::NotADirectory);
+    storage.set_attributes(&path("file"), &Attributes::default()).unwrap();
+    assert_eq!(content(storage, "file"), b"abc");
+}
+
+fn changes_attributes_all_or_none(storage: &dyn BlockStorage) {
+    storage.write_new(&path("file"), b"abc").unwrap();
+    let before = storage.metadata(&path("file")).unwrap();
+    let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let all = Attributes { modified, accessed: modified, mode: Some(0o640), ..Attributes::default() };
+    let done = supported(storage.set_attributes(&path("file"), &all));
+    let after = storage.metadata(&path("file")).unwrap();
+    if done {
+        assert_eq!((after.modified, after.owner.map(|owner| owner.mode)), (modified, Some(0o640)));
+    } else {
+        assert_eq!(after, before, "`Unsupported`, and something was changed");
+    }
 }
 
 fn syncs(storage: &dyn BlockStorage) {
@@ -322,6 +426,8 @@ fn syncs(storage: &dyn BlockStorage) {
     storage.sync_dir(&path("dir")).unwrap();
     storage.sync_dir(&CiphertextPath::root()).unwrap();
     fails(storage.sync_dir(&path("none")), io::ErrorKind::NotFound);
+    fails(storage.sync_dir(&path("none/dir")), io::ErrorKind::NotFound);
+    fails(storage.sync_dir(&path("dir/file")), io::ErrorKind::NotADirectory);
     match storage.space() {
         Ok(space) => assert!(space.available <= space.total && space.free <= space.total),
         Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
