@@ -2,6 +2,7 @@
 //! out of the vault, and nothing is changed.
 #![no_main]
 
+use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,9 @@ use libfuzzer_sys::fuzz_target;
 use oxcrypt_core::storage::{BlockStorage, MemoryStorage};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::unlock::{Locked, Passphrase};
-use oxcrypt_core::{CiphertextPath, DirId, Entry, Follow, NodeKind, Vault, VaultOptions, VaultPath, Visit, Visits};
+use oxcrypt_core::{
+    CiphertextPath, DirId, Entry, Follow, NodeKind, Vault, VaultOptions, VaultPath, Visit, Visits,
+};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -23,13 +26,77 @@ struct Case {
 /// Parents are picked among the directories made so far.
 #[derive(Arbitrary, Debug)]
 enum Piece {
-    Directory { parent: u8, name: String },
-    DirectoryAgain { parent: u8, name: String, id: u8 },
-    DirectoryWithAnyId { parent: u8, name: String, id: Vec<u8> },
-    File { parent: u8, name: String, ciphertext: Vec<u8> },
-    Symlink { parent: u8, name: String, target: String },
-    /// Any file at any place in the folder of an entry, or beside it.
-    Raw { parent: u8, folder: Option<String>, file: String, content: Vec<u8> },
+    Directory {
+        parent: u8,
+        name: String,
+    },
+    DirectoryAgain {
+        parent: u8,
+        name: String,
+        id: u8,
+    },
+    DirectoryWithAnyId {
+        parent: u8,
+        name: String,
+        id: Vec<u8>,
+    },
+    File {
+        parent: u8,
+        name: String,
+        ciphertext: Vec<u8>,
+    },
+    Symlink {
+        parent: u8,
+        name: String,
+        target: String,
+    },
+    /// What an entry's folder is made of, one by one: also what makes no sense together.
+    Part {
+        parent: u8,
+        name: String,
+        file: Part,
+        content: Content,
+        as_folder: bool,
+    },
+    /// Any file beside the entries.
+    Beside {
+        parent: u8,
+        file: String,
+        content: Vec<u8>,
+    },
+}
+
+/// The files that mean something in an entry's folder, and any other.
+#[derive(Arbitrary, Debug)]
+enum Part {
+    Directory,
+    Symlink,
+    Contents,
+    Name,
+    Other(String),
+}
+
+impl Part {
+    fn file_name(&self) -> &str {
+        match self {
+            Self::Directory => "dir.c9r",
+            Self::Symlink => "symlink.c9r",
+            Self::Contents => "contents.c9r",
+            Self::Name => "name.c9s",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+#[derive(Arbitrary, Debug)]
+enum Content {
+    /// The id of a directory made before.
+    Id(u8),
+    /// The encrypted name of any entry of this directory.
+    Name(String),
+    /// A text, encrypted as files and link targets are.
+    Encrypted(String),
+    Any(Vec<u8>),
 }
 
 fuzz_target!(|case: Case| {
@@ -43,7 +110,8 @@ fuzz_target!(|case: Case| {
     }
     drop(builder);
     let passphrase = Passphrase::new(Recipe::default().passphrase);
-    let vault = Locked::read(Arc::new(storage)).unwrap().unlock(&passphrase, &VaultOptions::default()).unwrap();
+    let vault =
+        Locked::read(Arc::new(storage)).unwrap().unlock(&passphrase, &VaultOptions::default()).unwrap();
     walk(&vault);
     for path in case.paths.iter().take(5).filter_map(|path| VaultPath::parse(path).ok()) {
         let _found_or_not = vault.resolve(&path, Follow::Always, Instant::now());
@@ -55,14 +123,16 @@ fn make(
     builder: &VaultBuilder<'_>,
     dirs: &mut Vec<DirId>,
     piece: &Piece,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let pick = |parent: &u8| dirs[usize::from(*parent) % dirs.len()].clone();
     match piece {
         Piece::Directory { parent, name } => {
             let id = builder.directory(&pick(parent), name)?;
             dirs.push(id);
         }
-        Piece::DirectoryAgain { parent, name, id } => builder.directory_with_id(&pick(parent), name, &pick(id))?,
+        Piece::DirectoryAgain { parent, name, id } => {
+            builder.directory_with_id(&pick(parent), name, &pick(id))?
+        }
         Piece::DirectoryWithAnyId { parent, name, id } => {
             if let Ok(id) = DirId::from_dir_file(id) {
                 builder.directory_with_id(&pick(parent), name, &id)?;
@@ -72,16 +142,31 @@ fn make(
             builder.ciphertext_file(&pick(parent), name, ciphertext)?;
         }
         Piece::Symlink { parent, name, target } => builder.symlink(&pick(parent), name, target)?,
-        Piece::Raw { parent, folder, file, content } => {
-            let dir = builder.content_dir(&pick(parent))?;
-            let dir = match folder.as_ref().map(|name| builder.spell(&pick(parent), name).0) {
-                Some(folder) => {
-                    storage.create_dir(&folder)?;
-                    folder
+        Piece::Part { parent, name, file, content, as_folder } => {
+            let dir = pick(parent);
+            let (folder, long) = builder.spell(&dir, name);
+            match storage.create_dir(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+            let content = match content {
+                Content::Id(id) => pick(id).as_bytes().to_vec(),
+                Content::Name(other) if other.is_empty() => long.unwrap_or_default().into_bytes(),
+                Content::Name(other) => {
+                    let (path, long) = builder.spell(&dir, other);
+                    long.unwrap_or_else(|| path.file_name().unwrap().to_owned()).into_bytes()
                 }
-                None => dir,
+                Content::Encrypted(text) => builder.encrypt(text.as_bytes()),
+                Content::Any(bytes) => bytes.clone(),
             };
-            if let Some(path) = dir.join(file) {
+            match folder.join(file.file_name()) {
+                Some(path) if *as_folder => storage.create_dir(&path)?,
+                Some(path) => storage.write_new(&path, &content)?,
+                None => {}
+            }
+        }
+        Piece::Beside { parent, file, content } => {
+            if let Some(path) = builder.content_dir(&pick(parent))?.join(file) {
                 storage.write_new(&path, content)?;
             }
         }
