@@ -160,6 +160,7 @@ impl<'r> Found<'r> {
     }
 
     #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "it takes a handle, which these systems do not give")]
     fn checked_link(&self) -> Option<String> {
         None
     }
@@ -408,21 +409,24 @@ sys.stdin.readline()";
     #[test]
     fn a_lease_of_another_process_is_waited_for_without_burning_time() {
         let (dir, root) = root();
+        if time_on_cpu().is_none() {
+            return eprintln!("SKIPPED: nobody here tells what a thread spends");
+        }
         let Some(mut holder) = Holder::of(&dir.path().join("dir/file")) else {
             return eprintln!("SKIPPED: nobody here holds a lease");
         };
         thread::scope(|scope| {
             let opening = scope.spawn(|| {
                 let before = time_on_cpu();
-                open(&root, "dir/file", OFlags::RDONLY).map(|_| time_on_cpu().saturating_sub(before))
+                open(&root, "dir/file", OFlags::RDONLY).map(|_| time_on_cpu().zip(before))
             });
             assert_eq!(holder.says.next().unwrap().unwrap(), "wanted");
             // Long enough to tell waiting from trying again and again.
             thread::sleep(Duration::from_millis(300));
             assert!(!opening.is_finished());
             drop(holder);
-            let spent = opening.join().unwrap().unwrap();
-            assert!(spent < Duration::from_millis(100), "{spent:?}");
+            let (after, before) = opening.join().unwrap().unwrap().unwrap();
+            assert!(after.saturating_sub(before) < Duration::from_millis(100), "{before:?} to {after:?}");
         });
     }
 
@@ -439,8 +443,8 @@ sys.stdin.readline()";
     }
 
     /// What this thread has spent on a processor.
-    fn time_on_cpu() -> Duration {
-        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+    fn time_on_cpu() -> Option<Duration> {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        Some(Duration::from_nanos(stat.split(' ').next()?.parse().ok()?))
     }
 }
