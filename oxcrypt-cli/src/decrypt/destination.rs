@@ -133,7 +133,7 @@ impl Destination {
             }
         }
         #[cfg(not(unix))]
-        let _ = dir;
+        let _ = (dir, self.options.vault);
         Ok(())
     }
 
@@ -182,10 +182,18 @@ fn create(path: &Path) -> io::Result<bool> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map(|()| true)
+    create_private(path).map(|()| true)
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
 }
 
 #[cfg(unix)]

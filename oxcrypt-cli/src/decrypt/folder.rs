@@ -73,6 +73,7 @@ impl Folder {
         &self.destination
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn dir(&self) -> &Dir {
         &self.dir
     }
@@ -84,15 +85,7 @@ impl Folder {
 
     /// Makes a folder in this one, or enters it if it is there already. A link to a folder is none.
     pub(crate) fn enter(self: &Arc<Self>, name: &str, like: Like) -> io::Result<Arc<Self>> {
-        let mut builder = DirBuilder::new();
-        #[cfg(unix)]
-        if let Some(mode) = like.mode {
-            use cap_std::fs::DirBuilderExt as _;
-            builder.mode(mode & 0o777 | 0o700);
-        }
-        #[cfg(not(unix))]
-        let _ = like.mode;
-        let is_new = match self.dir.create_dir_with(name, &builder) {
+        let is_new = match self.dir.create_dir_with(name, &builder(like)) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(error),
@@ -250,6 +243,22 @@ impl Drop for Folder {
             parent = folder.parent.take();
         }
     }
+}
+
+#[cfg(unix)]
+fn builder(like: Like) -> DirBuilder {
+    use cap_std::fs::DirBuilderExt as _;
+    let mut builder = DirBuilder::new();
+    if let Some(mode) = like.mode {
+        builder.mode(mode & 0o777 | 0o700);
+    }
+    builder
+}
+
+#[cfg(not(unix))]
+fn builder(like: Like) -> DirBuilder {
+    let _ = like.mode;
+    DirBuilder::new()
 }
 
 fn time(time: SystemTime) -> SystemTimeSpec {

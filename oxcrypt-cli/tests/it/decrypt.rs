@@ -129,6 +129,7 @@ fn what_stands_where_a_folder_has_to_go_is_left_alone_and_told() {
     assert_eq!(fs::read(made.dest().join("dir")).unwrap(), b"mine");
 }
 
+#[cfg(unix)]
 #[test]
 fn more_folders_than_may_be_open_at_a_time_are_no_trouble() {
     let made = Made::new(|builder| {

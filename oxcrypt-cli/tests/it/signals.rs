@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use oxcrypt_core::DirId;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::{Made, names_below, oxcrypt, run, skip};
+#[cfg(target_os = "linux")]
+use crate::command::skip;
+use crate::command::{Made, names_below, oxcrypt, run};
 
 /// More than any of this takes on any machine.
 const CEILING: Duration = Duration::from_mins(1);
