@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Sha256, Sha384, Sha512};
 use thiserror::Error;
 
-use crate::crypto::{CipherCombo, MasterKey};
+use crate::crypto::{CipherCombo, MasterKey, wipe_stack};
 
 /// The only format this crate opens.
 pub(crate) const FORMAT: u64 = 8;
@@ -79,7 +79,7 @@ enum Algorithm {
     Hs512,
 }
 
-/// What a verified config says. A value that this crate cannot work with is kept as text, for the message.
+/// What a verified config says, all of it something that this crate can work with.
 pub(crate) struct VaultConfig {
     pub(crate) combo: CipherCombo,
     pub(crate) shortening_threshold: usize,
@@ -151,9 +151,12 @@ impl UnverifiedConfig {
             Algorithm::Hs384 => self.verify_with::<Hmac<Sha384>>(key),
             Algorithm::Hs512 => self.verify_with::<Hmac<Sha512>>(key),
         };
+        wipe_stack();
         if verified { Ok(()) } else { Err(ConfigError::Signature) }
     }
 
+    /// A frame of its own, which lies below the caller's when that wipes the stack.
+    #[inline(never)]
     fn verify_with<M: Mac + KeyInit>(&self, key: &MasterKey) -> bool {
         let mut mac = <M as KeyInit>::new_from_slice(key.raw()).expect("HMAC takes keys of any length");
         mac.update(&self.signed);
@@ -195,9 +198,14 @@ fn json(part: &str) -> Result<Value, ConfigError> {
     }
 }
 
-/// Makes a text that nobody vouches for fit for a message: short, and without anything a terminal would act on.
+/// Makes a text that nobody vouches for fit for a message: short, and without anything that a terminal would act on or
+/// that would turn the text around it.
 fn printable(text: &str) -> String {
-    text.chars().take(100).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let acts = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().take(100).map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Signs a config as official clients do.
@@ -275,6 +283,12 @@ mod tests {
         );
         assert_eq!(source("smartcard:1"), KeySource::Unknown { scheme: "smartcard".into() });
         assert!(token("HS256", "masterkeyfile://evil/share", &claims()).names_another_masterkey_file());
+    }
+
+    #[test]
+    fn nothing_in_a_message_acts_on_the_terminal_or_turns_the_text_around() {
+        assert_eq!(printable("a\u{202e}b\u{1b}c\u{2066}\u{200f}d"), "a\u{fffd}b\u{fffd}c\u{fffd}\u{fffd}d");
+        assert_eq!(printable(&"h\u{f6}st".repeat(100)).chars().count(), 100);
     }
 
     #[test]

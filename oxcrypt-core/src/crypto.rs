@@ -73,8 +73,9 @@ impl fmt::Display for CipherCombo {
 #[error("the ciphertext does not authenticate")]
 pub struct AuthenticationFailed;
 
-/// Wipes what the ciphers' own frames left of key schedules on the stack below the caller.
-fn wipe_stack() {
+/// Wipes what the frames of ciphers and MACs left of keys and their schedules on the stack below the caller. They must
+/// have had a frame below it: a function that is never inlined.
+pub(crate) fn wipe_stack() {
     zeroize_stack::<16_384>();
 }
 

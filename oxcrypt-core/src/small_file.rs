@@ -12,7 +12,9 @@ pub(crate) fn max_len(layout: Layout) -> usize {
 }
 
 /// Decrypts the whole content of a file of at most [`max_len`] bytes, in its own buffer.
-pub(crate) fn decrypt(mut bytes: Vec<u8>, combo: CipherCombo, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn decrypt(bytes: Vec<u8>, combo: CipherCombo, key: &MasterKey) -> Result<Zeroizing<Vec<u8>>> {
+    // It becomes cleartext chunk by chunk, also where a later one is damaged.
+    let mut bytes = Zeroizing::new(bytes);
     let layout = combo.layout();
     let len = layout.cleartext_len(bytes.len() as u64).map_err(|torn| Error::damaged(torn.to_string()))?;
     if len > PAYLOAD_LEN {
@@ -33,6 +35,5 @@ pub(crate) fn decrypt(mut bytes: Vec<u8>, combo: CipherCombo, key: &MasterKey) -
             .map_err(|_| Error::damaged(format!("chunk {} does not authenticate", index.0)))?;
         clear.extend_from_slice(payload);
     }
-    zeroize::Zeroize::zeroize(&mut bytes);
     Ok(clear)
 }

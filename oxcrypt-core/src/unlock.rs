@@ -42,7 +42,7 @@ pub enum UnlockError {
         /// The scheme of its address, as the unverified config claims.
         scheme: String,
     },
-    /// `masterkey.cryptomator` is missing or cannot be read.
+    /// `masterkey.cryptomator` holds no key: it is not what any client writes.
     #[error("masterkey.cryptomator is damaged: {0}; a backup of it may lie beside it")]
     DamagedMasterkeyFile(&'static str),
     /// Deriving the key would take more memory than is allowed.
@@ -172,7 +172,7 @@ impl Locked {
         Ok(Self { storage, config, masterkey_file })
     }
 
-    /// What the vault says of itself. Lists the vault's root folder for backups; where that fails, none are shown.
+    /// What the vault says of itself. Lists the vault's root folder for backups.
     ///
     /// # Errors
     ///

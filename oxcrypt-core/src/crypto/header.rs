@@ -56,9 +56,11 @@ impl FileHeader {
     pub fn decrypt(combo: CipherCombo, key: &MasterKey, bytes: &[u8]) -> Result<Self, AuthenticationFailed> {
         let mut payload = Zeroizing::new([0; PAYLOAD_LEN]);
         let nonce = match combo {
-            CipherCombo::SivGcm => HeaderNonce::Gcm(open_gcm(key, bytes, &mut payload)?),
-            CipherCombo::SivCtrMac => HeaderNonce::CtrMac(open_ctrmac(key, bytes, &mut payload)?),
+            CipherCombo::SivGcm => open_gcm(key, bytes, &mut payload).map(HeaderNonce::Gcm),
+            CipherCombo::SivCtrMac => open_ctrmac(key, bytes, &mut payload).map(HeaderNonce::CtrMac),
         };
+        wipe_stack();
+        let nonce = nonce?;
         let content_key = payload.last_chunk_mut().ok_or(AuthenticationFailed)?;
         Ok(Self { nonce, key: ContentKey::take(content_key) })
     }
@@ -66,6 +68,14 @@ impl FileHeader {
     /// Encrypts the header for storage. The same header always gives the same bytes.
     #[must_use]
     pub fn encrypt(&self, key: &MasterKey) -> Vec<u8> {
+        let bytes = self.seal(key);
+        wipe_stack();
+        bytes
+    }
+
+    /// A frame of its own, which lies below the caller's when that wipes the stack; so are the two below.
+    #[inline(never)]
+    fn seal(&self, key: &MasterKey) -> Vec<u8> {
         let mut payload = Zeroizing::new([0xff; PAYLOAD_LEN]);
         payload.split_at_mut(RESERVED_LEN).1.copy_from_slice(self.key.bytes());
         match self.nonce {
@@ -90,6 +100,7 @@ impl FileHeader {
     }
 }
 
+#[inline(never)]
 fn open_gcm(
     key: &MasterKey,
     bytes: &[u8],
@@ -103,6 +114,7 @@ fn open_gcm(
     Ok(*nonce)
 }
 
+#[inline(never)]
 fn open_ctrmac(
     key: &MasterKey,
     bytes: &[u8],
@@ -126,7 +138,6 @@ fn header_mac(key: &MasterKey, nonce: &[u8; CTR_NONCE_LEN], encrypted: &[u8]) ->
 
 fn keystream(key: &MasterKey, nonce: &[u8; CTR_NONCE_LEN], payload: &mut [u8; PAYLOAD_LEN]) {
     Aes256Ctr::new(key.encryption_key().into(), nonce.into()).apply_keystream(payload);
-    wipe_stack();
 }
 
 #[cfg(test)]

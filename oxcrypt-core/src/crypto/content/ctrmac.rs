@@ -3,6 +3,7 @@
 use aes::Aes256;
 use ctr::Ctr128BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
+use ctutils::CtEq;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -26,8 +27,7 @@ impl CtrMac {
     pub(super) fn new(content_key: &[u8; 32], mac_key: &[u8; 32]) -> Self {
         let mut key = Box::new(Zeroizing::new([0; 32]));
         key.copy_from_slice(content_key);
-        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(mac_key).expect("HMAC takes keys of any length");
-        let mac = Box::new(mac);
+        let mac = boxed_mac(mac_key);
         wipe_stack();
         Self { key, mac }
     }
@@ -39,8 +39,10 @@ impl CtrMac {
         nonce: &[u8; NONCE_LEN],
         payload: &mut [u8],
     ) -> [u8; MAC_LEN] {
-        self.keystream(nonce, payload);
-        self.mac(header_nonce, number, nonce, payload).finalize().into_bytes().into()
+        apply(&self.key, nonce, payload);
+        let mac = self.mac(header_nonce, number, nonce, payload);
+        wipe_stack();
+        mac
     }
 
     /// Compares the MAC in constant time.
@@ -53,31 +55,45 @@ impl CtrMac {
         mac: &[u8; MAC_LEN],
     ) -> Result<(), AuthenticationFailed> {
         let expected = self.mac(header_nonce, number, nonce, ciphertext);
-        expected.verify(mac.into()).map_err(|_| AuthenticationFailed)
+        if expected.ct_eq(mac).to_bool() {
+            // Decrypting wipes the stack.
+            return Ok(());
+        }
+        wipe_stack();
+        Err(AuthenticationFailed)
     }
 
     /// Decrypts what [`verify`](Self::verify) has accepted.
     pub(super) fn decrypt_verified(&self, nonce: &[u8; NONCE_LEN], payload: &mut [u8]) {
-        self.keystream(nonce, payload);
+        apply(&self.key, nonce, payload);
+        wipe_stack();
     }
 
-    /// The header's nonce, then the chunk's number: the reverse of the order in `SIV_GCM`.
-    fn mac(&self, header_nonce: &[u8; 16], number: [u8; 8], nonce: &[u8], ciphertext: &[u8]) -> Hmac<Sha256> {
+    /// The header's nonce, then the chunk's number: the reverse of the order in `SIV_GCM`. In a frame of its own, which
+    /// lies below the caller's when that wipes the stack.
+    #[inline(never)]
+    fn mac(
+        &self,
+        header_nonce: &[u8; 16],
+        number: [u8; 8],
+        nonce: &[u8],
+        ciphertext: &[u8],
+    ) -> [u8; MAC_LEN] {
         let mut mac = (*self.mac).clone();
         mac.update(header_nonce);
         mac.update(&number);
         mac.update(nonce);
         mac.update(ciphertext);
-        mac
-    }
-
-    fn keystream(&self, nonce: &[u8; NONCE_LEN], payload: &mut [u8]) {
-        apply(&self.key, nonce, payload);
-        wipe_stack();
+        mac.finalize().into_bytes().into()
     }
 }
 
-/// A frame of its own, which lies below the caller's when that wipes the stack.
+#[inline(never)]
+fn boxed_mac(key: &[u8; 32]) -> Box<Hmac<Sha256>> {
+    Box::new(<Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length"))
+}
+
+/// A frame of its own, too.
 #[inline(never)]
 fn apply(key: &[u8; 32], nonce: &[u8; NONCE_LEN], payload: &mut [u8]) {
     Aes256Ctr::new(key.into(), nonce.into()).apply_keystream(payload);
