@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN, Span, Torn};
 use crate::crypto::{CipherCombo, MasterKey};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
-use crate::probe::Probe;
-use crate::storage::BlockFile;
+use crate::storage::{BlockFile, BlockStorage};
 
 mod read;
 mod registry;
@@ -35,6 +34,8 @@ pub struct File {
 
 /// What all open files of a vault share.
 pub(crate) struct FileContext {
+    /// Asked whether a file has changed where its ciphertext makes no sense.
+    pub(crate) storage: Arc<dyn BlockStorage>,
     pub(crate) key: Arc<MasterKey>,
     pub(crate) combo: CipherCombo,
     pub(crate) scratch: ScratchPool,
@@ -99,16 +100,34 @@ impl File {
     ///
     /// `Damaged` if any chunk that the range touches, or the header, does not authenticate, or if the file is cut off
     /// within the range; `buf` then holds nothing of use. Chunks outside the range do not matter. `Incomplete` if the
-    /// ciphertext became shorter since it was opened. Else what the storage says.
+    /// ciphertext became shorter while it was read. Else what the storage says.
+    ///
+    /// Before it says either, it asks once whether somebody else has changed the file since it was opened, and reads the
+    /// file as it is now.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        match self.resident.read(offset, buf) {
-            Probe::Ready(len) => Ok(len),
-            Probe::Absent => self.read_from_storage(offset, buf).map_err(|error| error.at(self.place())),
+        if buf.is_empty() {
+            return Ok(0);
         }
+        let content = self.resident.content();
+        let result = match self.read_content(&content, offset, buf) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
+                    && self.has_changed(&content) =>
+            {
+                self.read_content(&self.resident.content(), offset, buf)
+            }
+            result => result,
+        };
+        result.map_err(|error| match self.node.ciphertext_file() {
+            Some(path) => error.at(path),
+            None => error,
+        })
     }
 
-    fn place(&self) -> String {
-        self.node.ciphertext_file().map_or_else(String::new, |path| path.to_string())
+    /// Whether the file is another one than `content` was made of.
+    fn has_changed(&self, content: &Content) -> bool {
+        let metadata = self.node.ciphertext_file().map(|path| self.context.storage.metadata(&path));
+        matches!(metadata, Some(Ok(metadata)) if self.resident.has_changed(content, &metadata))
     }
 }
 
@@ -116,6 +135,8 @@ impl File {
 struct Plan {
     /// Bytes to give back.
     len: usize,
+    /// The first chunk to look at: where nothing is wanted, at most an empty one behind all others.
+    start: ChunkIndex,
     /// One past the last chunk to look at: behind the last span where the end of the file is to be vouched for.
     end: ChunkIndex,
 }
@@ -129,10 +150,10 @@ impl Content {
             return Err(Error::damaged(torn.to_string()));
         }
         let stored = self.layout.stored_chunks(self.stored_len);
-        let after_range = if len == 0 { offset / PAYLOAD_LEN } else { end.div_ceil(PAYLOAD_LEN) };
+        let start = if len == 0 { self.len.div_ceil(PAYLOAD_LEN) } else { offset / PAYLOAD_LEN };
         // A read that wanted more than there is has met the end.
-        let end = ChunkIndex(if len < want { stored } else { after_range });
-        Ok(Plan { len, end })
+        let end = if len < want { stored } else { end.div_ceil(PAYLOAD_LEN) };
+        Ok(Plan { len, start: ChunkIndex(start), end: ChunkIndex(end) })
     }
 
     fn spans(&self, offset: u64, len: usize) -> impl Iterator<Item = Span> + use<> {

@@ -151,15 +151,27 @@ impl<'s> VaultBuilder<'s> {
     /// Encrypts the content of a file: header and chunks, without an empty one at the end.
     #[must_use]
     pub fn encrypt(&self, content: &[u8]) -> Vec<u8> {
+        let payload_len = usize::try_from(PAYLOAD_LEN).unwrap_or(usize::MAX);
+        self.encrypt_chunks(content.chunks(payload_len))
+    }
+
+    /// Encrypts the content of a file as a stream encryptor of recent official clients does: where it fills its chunks,
+    /// an empty one follows.
+    #[must_use]
+    pub fn encrypt_as_stream(&self, content: &[u8]) -> Vec<u8> {
+        let payload_len = usize::try_from(PAYLOAD_LEN).unwrap_or(usize::MAX);
+        let is_full = content.len().is_multiple_of(payload_len);
+        self.encrypt_chunks(content.chunks(payload_len).chain(is_full.then_some(&[][..])))
+    }
+
+    fn encrypt_chunks<'c>(&self, chunks: impl Iterator<Item = &'c [u8]>) -> Vec<u8> {
         let header = FileHeader::generate(self.combo);
         let cipher = ContentCipher::new(&header, &self.key);
         let layout = self.combo.layout();
         let nonce = vec![0; usize::try_from(layout.nonce_len()).unwrap_or_default()];
         let tag = vec![0; usize::try_from(layout.tag_len()).unwrap_or_default()];
         let mut ciphertext = header.encrypt(&self.key);
-        for (index, payload) in
-            (0..).map(ChunkIndex).zip(content.chunks(PAYLOAD_LEN.try_into().unwrap_or(usize::MAX)))
-        {
+        for (index, payload) in (0..).map(ChunkIndex).zip(chunks) {
             let mut chunk = [&nonce, payload, &tag].concat();
             cipher.encrypt_in_place(index, &mut chunk);
             ciphertext.append(&mut chunk);

@@ -126,7 +126,12 @@ impl Vault {
                 combo,
                 shortening_threshold,
             ),
-            files: Arc::new(FileContext { key, combo, scratch: ScratchPool::new() }),
+            files: Arc::new(FileContext {
+                storage: Arc::clone(&storage),
+                key,
+                combo,
+                scratch: ScratchPool::new(),
+            }),
             resident: Resident { nodes, registry },
             storage,
             combo,

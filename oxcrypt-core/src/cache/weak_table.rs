@@ -43,6 +43,19 @@ impl<K: Hash + Eq, V> WeakTable<K, V> {
         entries.put(key, new())
     }
 
+    /// The live object of `key`.
+    pub(crate) fn get(&self, key: &K) -> Option<Arc<V>> {
+        self.lock().map.get(key).and_then(Weak::upgrade)
+    }
+
+    /// Forgets the object of `key` if it is `value`, whoever holds it: the next one to ask gets another.
+    pub(crate) fn remove(&self, key: &K, value: &V) {
+        let mut entries = self.lock();
+        if entries.map.get(key).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), value)) {
+            entries.map.remove(key);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries<K, V>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +84,20 @@ mod tests {
         assert!(Arc::ptr_eq(&held, &table.get_or_insert(1, |_| true, || "new")));
         assert_eq!(*table.get_or_insert(1, |_| false, || "other"), "other");
         drop(held);
+        assert!(table.get(&1).is_none_or(|other| *other == "other"));
         assert_eq!(*table.get_or_insert(1, |_| true, || "new"), "new");
+    }
+
+    #[test]
+    fn an_object_can_be_forgotten_while_it_is_held() {
+        let table = WeakTable::new();
+        let held = table.get_or_insert(1, |_| true, || "held");
+        assert!(table.get(&1).is_some_and(|live| Arc::ptr_eq(&live, &held)));
+        table.remove(&1, &held);
+        assert!(table.get(&1).is_none());
+        let other = table.get_or_insert(1, |_| true, || "other");
+        table.remove(&1, &held);
+        assert!(table.get(&1).is_some_and(|live| Arc::ptr_eq(&live, &other)));
     }
 
     #[test]

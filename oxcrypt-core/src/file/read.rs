@@ -21,19 +21,21 @@ struct Run {
 }
 
 impl File {
-    pub(super) fn read_from_storage(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        let content = self.resident.content();
+    /// Reads one state of the content: what memory has of it from there, the rest from storage.
+    pub(super) fn read_content(&self, content: &Content, offset: u64, buf: &mut [u8]) -> Result<usize> {
         let plan = content.plan(offset, buf.len())?;
         if content.stored_len == 0 {
             // A file of no bytes has no header either.
             return Ok(0);
         }
-        let missing = self.fill_from_cache(&content, &plan, offset, buf);
-        if missing.is_empty() && content.cipher.is_none() {
-            self.cipher(&content)?;
+        let missing = self.fill_from_cache(content, &plan, offset, buf);
+        // The first run may bring the header along for the others.
+        let mut cipher = content.cipher.clone();
+        if missing.is_empty() {
+            self.cipher(content, &mut cipher)?;
         }
         for run in missing {
-            self.read_run(&content, &run, offset, plan.len, buf)?;
+            self.read_run(content, &mut cipher, &run, offset, plan.len, buf)?;
         }
         Ok(plan.len)
     }
@@ -41,7 +43,7 @@ impl File {
     /// Copies what memory has into `buf` and returns what it lacks, as runs.
     fn fill_from_cache(&self, content: &Content, plan: &Plan, offset: u64, buf: &mut [u8]) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for index in content.layout.chunk_at(offset).0..plan.end.0 {
+        for index in plan.start.0..plan.end.0 {
             let part = part_of(content, ChunkIndex(index), offset, plan.len);
             let cached = self.resident.cached(content, ChunkIndex(index));
             let copied = match (cached, &part) {
@@ -66,7 +68,15 @@ impl File {
 
     /// Reads a run's ciphertext at once and decrypts each chunk, also behind a damaged one: what is sound goes to the
     /// cache, so that reading around the damage costs nothing more.
-    fn read_run(&self, content: &Content, run: &Run, offset: u64, len: usize, buf: &mut [u8]) -> Result<()> {
+    fn read_run(
+        &self,
+        content: &Content,
+        cipher: &mut Option<Arc<ContentCipher>>,
+        run: &Run,
+        offset: u64,
+        len: usize,
+        buf: &mut [u8],
+    ) -> Result<()> {
         let layout = content.layout;
         let mut range = layout.ciphertext_range(
             ChunkIndex(run.chunks.start),
@@ -74,18 +84,19 @@ impl File {
             content.stored_len,
         );
         // The header lies before chunk 0: where it is not known yet it comes along.
-        let with_header = content.cipher.is_none() && run.chunks.start == 0;
+        let with_header = cipher.is_none() && run.chunks.start == 0;
         if with_header {
             range.start = 0;
         }
         self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
             self.read_exactly(range.start, ciphertext)?;
-            let (cipher, chunks) = if with_header {
-                let (header, chunks) = ciphertext.split_at(to_usize(layout.header_len()));
-                (self.decrypt_header(content, header)?, chunks)
-            } else {
-                (self.cipher(content)?, &*ciphertext)
-            };
+            let mut chunks = &*ciphertext;
+            if with_header {
+                let (header, rest) = chunks.split_at(to_usize(layout.header_len()));
+                *cipher = Some(self.decrypt_header(content, header)?);
+                chunks = rest;
+            }
+            let cipher = self.cipher(content, cipher)?;
             let mut first_error = Ok(());
             for (index, chunk) in run.chunks.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
                 let index = ChunkIndex(index);
@@ -131,14 +142,19 @@ impl File {
         Ok(())
     }
 
-    /// The content's cipher, from memory or by reading the header alone.
-    fn cipher(&self, content: &Content) -> Result<Arc<ContentCipher>> {
-        if let Some(cipher) = &content.cipher {
+    /// The content's cipher: the one that is known, or by reading the header alone.
+    fn cipher(
+        &self,
+        content: &Content,
+        known: &mut Option<Arc<ContentCipher>>,
+    ) -> Result<Arc<ContentCipher>> {
+        if let Some(cipher) = known {
             return Ok(Arc::clone(cipher));
         }
         let mut header = vec![0; to_usize(content.layout.header_len())];
         self.read_exactly(0, &mut header)?;
-        self.decrypt_header(content, &header)
+        let cipher = self.decrypt_header(content, &header)?;
+        Ok(Arc::clone(known.insert(cipher)))
     }
 
     fn decrypt_header(&self, content: &Content, header: &[u8]) -> Result<Arc<ContentCipher>> {

@@ -32,6 +32,8 @@ pub(super) struct Content {
     pub(super) cipher: Option<Arc<ContentCipher>>,
     modified: Option<SystemTime>,
     identity: Option<Identity>,
+    /// The storage cannot tell whether a change was one of this file, or of the path: no other handle may share it.
+    is_apart: bool,
 }
 
 impl ResidentFile {
@@ -61,6 +63,9 @@ impl ResidentFile {
     /// Reads cleartext at `offset` into `buf` if memory holds all of it; then as
     /// [`File::read_at`](super::File::read_at).
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Probe<usize> {
+        if buf.is_empty() {
+            return Probe::Ready(0);
+        }
         let content = self.content();
         let Ok(plan) = content.plan(offset, buf.len()) else { return Probe::Absent };
         if content.cipher.is_none() && content.stored_len > 0 {
@@ -68,7 +73,7 @@ impl ResidentFile {
             return Probe::Absent;
         }
         let mut rest = buf;
-        let mut behind = content.layout.chunk_at(offset);
+        let mut behind = plan.start;
         for span in content.spans(offset, plan.len) {
             let Some(chunk) = self.chunks.get(content.id, span.chunk) else { return Probe::Absent };
             let (part, next) = rest.split_at_mut(span_len(span));
@@ -111,18 +116,54 @@ impl ResidentFile {
         }
     }
 
-    /// Whether this is still the file that storage has under the path, as far as the storage can tell.
+    /// Whether this is still the file that storage has under the path. Where the storage cannot tell files apart, one
+    /// that looks otherwise is another: two files must never share what memory has of one.
     pub(super) fn is_same_file(&self, metadata: &Metadata) -> bool {
         let state = self.content();
-        state.identity.is_none() || metadata.identity.is_none() || state.identity == metadata.identity
+        match (state.identity, metadata.identity) {
+            (Some(was), Some(is)) => was == is,
+            _ => !state.is_apart && state.looks_like(metadata),
+        }
     }
 
     /// Compares with what storage says now, and forgets all content if somebody else has changed it.
     pub(super) fn observe(&self, metadata: &Metadata) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.stored_len != metadata.len || state.modified != metadata.modified {
-            *state = Content::new(self.layout, self.chunks.new_content(), metadata);
+        if !state.looks_like(metadata) {
+            *state = self.new_content(metadata);
         }
+    }
+
+    /// As [`observe`](Self::observe), for a file that was opened: where the storage knows no times, nobody can say what
+    /// was done to it before.
+    pub(super) fn opened(&self, metadata: &Metadata) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if metadata.modified.is_none() || !state.looks_like(metadata) {
+            *state = self.new_content(metadata);
+        }
+    }
+
+    /// Whether `content`, of which something made no sense, is no longer what storage has. There is another then.
+    pub(super) fn has_changed(&self, content: &Content, metadata: &Metadata) -> bool {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.id != content.id {
+            return true;
+        }
+        let is_known = match (state.identity, metadata.identity) {
+            // The handle reads what it always did; nobody can say whether that was changed.
+            (Some(was), Some(is)) if was != is => return false,
+            (Some(_), Some(_)) => true,
+            _ => false,
+        };
+        let has_changed = metadata.modified.is_none() || !state.looks_like(metadata);
+        if has_changed {
+            *state = Content { is_apart: !is_known, ..self.new_content(metadata) };
+        }
+        has_changed
+    }
+
+    fn new_content(&self, metadata: &Metadata) -> Content {
+        Content::new(self.layout, self.chunks.new_content(), metadata)
     }
 }
 
@@ -141,7 +182,12 @@ impl Content {
             cipher: None,
             modified: metadata.modified,
             identity: metadata.identity,
+            is_apart: false,
         }
+    }
+
+    fn looks_like(&self, metadata: &Metadata) -> bool {
+        self.stored_len == metadata.len && self.modified == metadata.modified
     }
 }
 

@@ -1,13 +1,13 @@
 //! What an operation costs in calls of the storage: on a cloud drive each of them is a round trip.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use oxcrypt_core::storage::{FaultyStorage, MemoryStorage, Method, Verdict};
+use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, MemoryStorage, Method, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, ErrorKind, Name, NodeKind, Probe, Vault};
+use oxcrypt_core::{DirId, ErrorKind, Name, NodeKind, Probe, Vault, VaultOptions};
 
-use crate::fixtures::unlock;
+use crate::fixtures::{unlock, unlock_with};
 
 /// A vault with everything in its root, and the storage that counts.
 fn vault(fill: impl FnOnce(&VaultBuilder<'_>)) -> (Vault, Arc<FaultyStorage>) {
@@ -58,9 +58,13 @@ fn listing_a_directory_of_a_thousand_files_costs_one_scan() {
 
 #[test]
 fn reading_a_megabyte_costs_one_ciphertext_read() {
+    let mut path = None;
     let (vault, storage) = vault(|builder| {
-        builder.file(&DirId::root(), "file", &vec![7; 3 << 20]).unwrap();
+        path = Some(builder.file(&DirId::root(), "file", &vec![7; 3 << 20]).unwrap());
     });
+    // Without a time nobody could say that the file is what it was when it is opened again.
+    let modified = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+    storage.set_attributes(&path.unwrap(), &modified).unwrap();
     let now = Instant::now();
     let node = vault.lookup(&vault.root(), &name("file"), now).unwrap();
     let (made, file) = calls(&storage, || vault.open(&node, now).unwrap());
@@ -73,6 +77,39 @@ fn reading_a_megabyte_costs_one_ciphertext_read() {
     let again = vault.open(&node, now).unwrap();
     let (made, _) = calls(&storage, || again.read_at(100, &mut [0; 100]).unwrap());
     assert_eq!(made, [], "and stays there when the file is closed and opened again");
+}
+
+#[test]
+fn a_long_cold_read_costs_one_ciphertext_read_for_each_four_megabytes() {
+    let (vault, storage) = vault(|builder| {
+        builder.file(&DirId::root(), "file", &vec![7; 16 << 20]).unwrap();
+    });
+    let now = Instant::now();
+    let node = vault.lookup(&vault.root(), &name("file"), now).unwrap();
+    // No time: each opening is cold. Only the header lies apart where the first chunk is not wanted.
+    for (offset, len, reads) in [(0, 16 << 20, 4), (32_768, 12 << 20, 1 + 3)] {
+        let file = vault.open(&node, now).unwrap();
+        let (made, _) = calls(&storage, || file.read_at(offset, &mut vec![0; len]).unwrap());
+        assert_eq!(made, [(Method::ReadAt, reads)]);
+    }
+}
+
+#[test]
+fn at_the_end_of_a_file_there_is_nothing_to_read_again() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    builder.file(&DirId::root(), "file", &[1; 1_000]).unwrap();
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let options = VaultOptions::default().chunk_cache_bytes(0);
+    let vault = unlock_with(Arc::clone(&storage) as _, &options);
+    let now = Instant::now();
+    let file = vault.open(&vault.lookup(&vault.root(), &name("file"), now).unwrap(), now).unwrap();
+    let read = |offset| calls(&storage, || file.read_at(offset, &mut [0; 4_096]).unwrap());
+    assert_eq!(read(0), (vec![(Method::ReadAt, 1)], 1_000));
+    for offset in [1_000, 1_001, 1 << 40] {
+        assert_eq!(read(offset), (vec![], 0));
+    }
 }
 
 #[test]
@@ -107,6 +144,21 @@ fn a_lookup_costs_what_there_is_to_know() {
     for known in ["file", "link", "dir", &long] {
         assert_eq!(lookup(known), [], "{known}");
     }
+}
+
+#[test]
+fn damage_is_said_after_one_question_whether_the_file_has_changed() {
+    let mut path = None;
+    let (vault, storage) = vault(|builder| {
+        path = Some(builder.ciphertext_file(&DirId::root(), "file", &[1; 1_000]).unwrap());
+    });
+    let modified = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+    storage.set_attributes(&path.unwrap(), &modified).unwrap();
+    let now = Instant::now();
+    let file = vault.open(&vault.lookup(&vault.root(), &name("file"), now).unwrap(), now).unwrap();
+    let (made, error) = calls(&storage, || file.read_at(0, &mut [0; 10]).unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert_eq!(made, [(Method::Metadata, 1), (Method::ReadAt, 1)]);
 }
 
 #[test]

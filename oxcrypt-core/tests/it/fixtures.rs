@@ -45,3 +45,8 @@ pub(crate) fn unlock(storage: Arc<dyn BlockStorage>, passphrase: &str) -> Vault 
     let locked = Locked::read(storage).unwrap();
     locked.unlock(&Passphrase::new(passphrase), &VaultOptions::default()).unwrap()
 }
+
+/// Unlocks a vault that a test made to order.
+pub(crate) fn unlock_with(storage: Arc<dyn BlockStorage>, options: &VaultOptions) -> Vault {
+    Locked::read(storage).unwrap().unlock(&Passphrase::new("passphrase"), options).unwrap()
+}
