@@ -113,6 +113,18 @@ impl Error {
         Self::new(ErrorKind::Damaged).because(detail)
     }
 
+    /// What storage said of a place where a vault has a file or a folder of its own. That something else lies there is
+    /// damage, whatever the host calls it.
+    pub(crate) fn of_structure(error: io::Error) -> Self {
+        let found = match error.kind() {
+            io::ErrorKind::IsADirectory => "a folder where the vault has a file",
+            io::ErrorKind::NotADirectory => "no folder where the vault has one",
+            io::ErrorKind::InvalidInput => "neither a file nor a folder on the storage",
+            _ => return error.into(),
+        };
+        Self::damaged(found).caused_by(error)
+    }
+
     /// Says what is wrong, without secrets and cleartext names.
     pub(crate) fn because(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
@@ -186,11 +198,29 @@ impl From<io::Error> for Error {
             Io::PermissionDenied => ErrorKind::PermissionDenied,
             Io::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             Io::TimedOut => ErrorKind::TimedOut,
-            Io::Unsupported => ErrorKind::Unsupported,
+            // A file that is longer than the storage can hold.
+            Io::Unsupported | Io::FileTooLarge => ErrorKind::Unsupported,
+            // A server has put another file in the place of the open one. To open it again may help.
+            Io::StaleNetworkFileHandle => ErrorKind::Incomplete,
+            _ if is_link(&error) => ErrorKind::Damaged,
             _ => ErrorKind::Storage,
         };
         let detail = format!("{}: {error}", kind.text());
         Self::new(kind).because(detail).caused_by(error)
+    }
+}
+
+/// Whether a symbolic link of the host is in the way, which no store follows and no vault has. The kind that the
+/// standard library gives to this error cannot be named yet.
+fn is_link(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
     }
 }
 
@@ -210,6 +240,17 @@ mod tests {
         assert_eq!(Error::from(io::Error::from(io::ErrorKind::NotFound)).kind(), ErrorKind::NotFound);
         for kind in [io::ErrorKind::TimedOut, io::ErrorKind::PermissionDenied, io::ErrorKind::Other] {
             assert_ne!(Error::from(io::Error::from(kind)).kind(), ErrorKind::NotFound);
+        }
+    }
+
+    #[test]
+    fn what_no_vault_has_in_a_place_is_damage() {
+        use io::ErrorKind as Io;
+        for kind in [Io::IsADirectory, Io::NotADirectory, Io::InvalidInput] {
+            assert_eq!(Error::of_structure(kind.into()).kind(), ErrorKind::Damaged);
+        }
+        for kind in [Io::NotFound, Io::TimedOut, Io::PermissionDenied] {
+            assert_ne!(Error::of_structure(kind.into()).kind(), ErrorKind::Damaged);
         }
     }
 }

@@ -210,6 +210,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use file::{File, ResidentFile};
 pub use listing::{Damage, DamagedEntry, Entry, Found, Listing};
 pub use name::{DirId, InvalidDirId, InvalidName, Name, VaultPath};
-pub use node::{Node, NodeAttributes, NodeId, NodeKind};
+pub use node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 pub use probe::Probe;
 pub use vault::{Follow, Located, Resident, Vault, VaultOptions, Visit, Visits};

@@ -1,6 +1,7 @@
 //! What a directory holds.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::ciphertext_path::CiphertextPath;
 use crate::crypto::UndecryptableName;
@@ -12,10 +13,10 @@ use crate::node::{NodeKind, Shape, Stored};
 #[derive(Debug)]
 pub struct Listing {
     entries: Vec<Entry>,
-    /// The storage answered every question.
-    complete: bool,
     /// A name that is not here does not exist.
     exhaustive: bool,
+    /// When the storage was asked.
+    since: Instant,
 }
 
 /// One entry of a listing: each stored entry is in it, sound or not.
@@ -33,6 +34,8 @@ pub struct Found {
     pub(crate) name: Name,
     pub(crate) stored: Stored,
     pub(crate) canonical: bool,
+    /// When the storage was asked.
+    pub(crate) since: Instant,
 }
 
 /// An entry without a name.
@@ -57,7 +60,7 @@ pub enum Damage {
     MissingLongName,
     /// A `name.c9s` that holds no name.
     BadLongName,
-    /// The host has something there that no vault has, such as a symbolic link.
+    /// The host has something there that no vault has, such as a symbolic link, or a file for a folder.
     NotOurs,
     /// The storage did not tell the name.
     Unreadable(ErrorKind),
@@ -71,23 +74,19 @@ impl fmt::Display for Damage {
             Self::HostName => f.write_str("its name on the storage is not UTF-8"),
             Self::MissingLongName => f.write_str("its name.c9s is missing, perhaps not synced yet"),
             Self::BadLongName => f.write_str("its name.c9s holds no name"),
-            Self::NotOurs => f.write_str("it is neither a file nor a folder on the storage"),
+            Self::NotOurs => f.write_str("it is nothing on the storage that a vault has there"),
             Self::Unreadable(kind) => write!(f, "its name could not be read: {kind}"),
         }
     }
 }
 
+/// What a text on the heap takes besides its bytes, roughly.
+const ALLOCATION: usize = 32;
+
 impl Listing {
-    pub(crate) fn new(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by(|a, b| a.shown().cmp(b.shown()));
-        let no_damage = |kind: fn(Damage) -> bool| {
-            !entries.iter().any(|entry| matches!(entry, Entry::Damaged(damaged) if kind(damaged.damage)))
-        };
-        let complete = no_damage(|damage| matches!(damage, Damage::Unreadable(_)));
-        // A shortened entry is found by its name even where the file that tells the name is not there.
-        let exhaustive =
-            complete && no_damage(|damage| matches!(damage, Damage::MissingLongName | Damage::BadLongName));
-        Self { entries, complete, exhaustive }
+    pub(crate) fn new(mut entries: Vec<Entry>, exhaustive: bool, since: Instant) -> Self {
+        entries.sort_unstable_by(|a, b| a.shown().cmp(b.shown()));
+        Self { entries, exhaustive, since }
     }
 
     /// The entries, in the order of the names shown.
@@ -107,14 +106,30 @@ impl Listing {
         })
     }
 
-    /// Whether it may be remembered: no question about it failed.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.complete
-    }
-
     /// Whether a name that is not in it does not exist.
+    ///
+    /// Not so where a shortened entry has no name that could be read, or that of another: it is found by the hash of
+    /// its name nevertheless, or must be asked. Nor where the host has something else in an entry's place.
     pub(crate) fn is_exhaustive(&self) -> bool {
         self.exhaustive
+    }
+
+    /// When the storage was asked.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// What it takes in memory, roughly.
+    pub(crate) fn weight(&self) -> usize {
+        let texts: usize = self
+            .entries
+            .iter()
+            .map(|entry| match entry {
+                Entry::Sound(found) => found.name.as_str().len() + found.stored.path.as_str().len(),
+                Entry::Damaged(damaged) => damaged.shown.len() + damaged.path.as_str().len(),
+            })
+            .sum();
+        texts + self.entries.len() * (size_of::<Entry>() + 2 * ALLOCATION) + ALLOCATION
     }
 }
 

@@ -1,8 +1,11 @@
 //! The entries of a vault that somebody holds.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use zeroize::Zeroizing;
 
 use crate::chunk::Torn;
 use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, SYMLINK_FILE};
@@ -38,6 +41,8 @@ impl NodeId {
 pub struct Node {
     pub(crate) id: NodeId,
     pub(crate) place: Place,
+    /// How many directories it lies in: 0 for the root.
+    pub(crate) depth: usize,
     pub(crate) what: What,
 }
 
@@ -119,6 +124,9 @@ impl Node {
     }
 
     /// Where it is in the vault.
+    ///
+    /// Where several entries refer to one directory, as sync clients make copies, what is in it is in all of them, and
+    /// this is the path by which it was first found.
     #[must_use]
     pub fn path(&self) -> VaultPath {
         let mut names: Vec<Name> = Vec::new();
@@ -137,6 +145,11 @@ impl Node {
             Place::Root => CiphertextPath::root(),
             Place::At { stored, .. } => stored.path.clone(),
         }
+    }
+
+    /// Whether it is a file that the host has as a file itself, and not in a folder.
+    pub(crate) fn is_plain_file(&self) -> bool {
+        matches!((&self.what, &self.place), (What::File, Place::At { stored, .. }) if stored.shape == Shape::Plain)
     }
 
     /// The ciphertext file of a file or link; `None` for a directory, whose content lies elsewhere.
@@ -167,6 +180,42 @@ impl Drop for Node {
                 None => Place::Root,
             };
         }
+    }
+}
+
+/// The target of a symbolic link, as it was stored: any text. Wiped when the last copy is dropped; `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkTarget(Arc<Zeroizing<Box<str>>>);
+
+impl LinkTarget {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Arc::new(Zeroizing::new(text.into())))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for LinkTarget {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for LinkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for LinkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LinkTarget({} bytes)", self.len())
     }
 }
 

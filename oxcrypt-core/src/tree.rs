@@ -15,9 +15,9 @@ use crate::crypto::{CipherCombo, MasterKey, NameCipher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{Node, NodeAttributes, NodeKind, Shape, Stored, What};
+use crate::node::{LinkTarget, Node, NodeAttributes, NodeKind, Shape, Stored, What};
 use crate::small_file;
-use crate::storage::{BlockStorage, EntryKind, Metadata};
+use crate::storage::{BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
 
 mod conflict;
 mod list;
@@ -49,37 +49,62 @@ impl Tree {
         CiphertextPath::content_dir(&self.names.hash_dir_id(dir))
     }
 
-    /// Looks for `name` in `dir`: under its own spelling first, then among what the directory lists, where conflict
-    /// copies and names in another normal form are found.
+    /// Looks for `name` in `dir`: as a fresh listing has it, else under its own spelling, then among what the directory
+    /// lists now, where conflict copies and names in another normal form are found.
+    ///
+    /// That a name is not there costs one question, and a scan where no fresh listing is in memory: what a directory
+    /// shows under a name of its own need not be stored under it, and only a scan tells. So the first miss in a
+    /// directory pays for those that follow.
     pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
         let id = directory_id(dir)?;
-        let stored = self.spell(id, name);
-        if let Some(what) = self.inspect(&stored)? {
-            return Ok(self.cache.insert(dir, name.clone(), &stored, &what, now));
+        let mut known = self.cache.listing(id, now);
+        if let Some(found) = known.as_ref().and_then(|listing| listing.find(name)) {
+            match self.node(dir, found, now) {
+                // It may be there under another spelling by now.
+                Err(error) if error.kind() == ErrorKind::NotFound => self.cache.forget_listing(id),
+                known => return known,
+            }
+            known = None;
         }
-        match self.list(dir, now)?.find(name) {
-            // The directory lists it under another spelling, or it came into being a moment ago.
-            Some(found) => self.node(dir, found, now),
-            None => Err(ErrorKind::NotFound.into()),
+        let spelled = self.spell(id, name);
+        if let Some((stored, what)) = self.inspect(&spelled)?
+            && self.is_named(&stored, id, name)
+        {
+            return Ok(self.cache.insert(dir, name, &stored, &what, now));
         }
+        let listing = match known {
+            Some(known) => known,
+            None => self.list(dir, now)?,
+        };
+        if let Some(found) = listing.find(name) {
+            // The directory shows it under another spelling, or it came into being a moment ago.
+            return self.node(dir, found, now);
+        }
+        self.cache.insert_absence(id, name, listing.since());
+        Err(ErrorKind::NotFound.into())
     }
 
-    /// The node of a listed entry. Costs nothing for plain files.
+    /// Whether a shortened entry that was met under the hash of `name` is that entry. One that says it is another is
+    /// shown under what it says, and no entry has two names; one that says nothing is believed to be what its hash says.
+    fn is_named(&self, stored: &Stored, dir: &DirId, name: &Name) -> bool {
+        stored.shape != Shape::Shortened
+            || self.read_long_name(dir, &stored.path).map_or(true, |long| long.raw == name.as_str())
+    }
+
+    /// The node of a listed entry. Costs nothing for plain files, and for what memory knows.
     pub(crate) fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Arc<Node>> {
         if let Some(node) = self.cache.node_of(dir, found, now) {
             return Ok(node);
         }
-        let what = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
-        Ok(self.cache.insert(dir, found.name.clone(), &found.stored, &what, now))
+        let (stored, what) = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
+        Ok(self.cache.insert(dir, &found.name, &stored, &what, now))
     }
 
     /// Lists `dir`: one scan, and one read for each shortened name.
     pub(crate) fn list(&self, dir: &Arc<Node>, now: Instant) -> Result<Arc<Listing>> {
         let id = directory_id(dir)?;
-        let listing = Arc::new(self.scan(id)?);
-        if listing.is_complete() {
-            self.cache.insert_listing(id, &listing, now);
-        }
+        let listing = Arc::new(self.scan(id, now)?);
+        self.cache.insert_listing(id, &listing);
         Ok(listing)
     }
 
@@ -91,22 +116,50 @@ impl Tree {
         };
         let metadata = match self.storage.metadata(&path) {
             Ok(metadata) if metadata.kind == expected => metadata,
-            Ok(_) => return Err(self.gone(node, &path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(self.gone(node, &path)),
-            Err(error) => return Err(Error::from(error).at(path)),
+            // What was a file is a directory or a link by now.
+            Ok(metadata) if metadata.kind == EntryKind::Directory && node.is_plain_file() => {
+                return Err(self.gone(node, &path));
+            }
+            Ok(_) => {
+                self.cache.forget(node);
+                return Err(Error::damaged("not what a vault has in this place").at(path));
+            }
+            Err(error) => return Err(self.failed(node, &path, error)),
         };
         let attributes = self.attributes_from(node, &metadata);
         self.cache.insert_attributes(node, &attributes, now);
         Ok((attributes, metadata))
     }
 
-    pub(crate) fn attributes_from(&self, node: &Node, metadata: &Metadata) -> NodeAttributes {
+    fn attributes_from(&self, node: &Node, metadata: &Metadata) -> NodeAttributes {
         let (len, torn) = match (node.kind(), self.combo.layout().cleartext_len(metadata.len)) {
             (NodeKind::Directory, _) => (0, None),
             (_, Ok(len)) => (len, None),
             (_, Err(torn)) => (torn.shown_len(), Some(torn)),
         };
         NodeAttributes { kind: node.kind(), len, modified: metadata.modified, owner: metadata.owner, torn }
+    }
+
+    /// Opens the ciphertext of a file for reading.
+    pub(crate) fn open(&self, node: &Node, now: Instant) -> Result<(Box<dyn BlockFile>, Metadata)> {
+        let path = match (node.kind(), node.ciphertext_file()) {
+            (NodeKind::File, Some(path)) => path,
+            (NodeKind::Symlink, _) => return Err(ErrorKind::InvalidArgument.into()),
+            _ => return Err(ErrorKind::IsADirectory.into()),
+        };
+        let (handle, metadata) =
+            self.storage.open(&path, OpenMode::Read).map_err(|error| self.failed(node, &path, error))?;
+        self.cache.insert_attributes(node, &self.attributes_from(node, &metadata), now);
+        Ok((handle, metadata))
+    }
+
+    /// What it means that storage has failed at what a node is made of.
+    fn failed(&self, node: &Node, path: &CiphertextPath, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::NotFound => self.gone(node, path),
+            io::ErrorKind::IsADirectory if node.is_plain_file() => self.gone(node, path),
+            _ => Error::of_structure(error).at(path),
+        }
     }
 
     /// A node that storage no longer has where it was. For a directory that is a state in which sync clients leave a
@@ -120,7 +173,7 @@ impl Tree {
     }
 
     /// Reads the target of a symbolic link: as it was stored, never resolved.
-    pub(crate) fn read_link(&self, node: &Node, now: Instant) -> Result<Arc<str>> {
+    pub(crate) fn read_link(&self, node: &Node, now: Instant) -> Result<LinkTarget> {
         let (NodeKind::Symlink, Some(path)) = (node.kind(), node.ciphertext_file()) else {
             return Err(ErrorKind::NotASymlink.into());
         };
@@ -129,18 +182,16 @@ impl Tree {
         Ok(target)
     }
 
-    fn decrypt_target(&self, path: &CiphertextPath) -> Result<Arc<str>> {
-        let bytes =
-            self.storage.read(path, small_file::max_len(self.combo.layout())).map_err(|error| match error
-                .kind()
-            {
-                io::ErrorKind::InvalidData => Error::damaged("longer than any link target may be"),
-                _ => error.into(),
-            })?;
+    fn decrypt_target(&self, path: &CiphertextPath) -> Result<LinkTarget> {
+        let max_len = small_file::max_len(self.combo.layout());
+        let bytes = self.storage.read(path, max_len).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => Error::damaged("longer than any link target may be"),
+            _ => Error::of_structure(error),
+        })?;
         let clear = small_file::decrypt(bytes, self.combo, &self.key)?;
         let target =
             std::str::from_utf8(&clear).map_err(|_| Error::damaged("the link target is not UTF-8"))?;
-        Ok(target.into())
+        Ok(LinkTarget::new(target))
     }
 
     /// How this crate would store `name` in `dir`.
@@ -155,41 +206,45 @@ impl Tree {
         }
     }
 
-    /// What the host has under a spelling; `None` if nothing. Corrects nothing and believes only what it sees.
-    fn inspect(&self, stored: &Stored) -> Result<Option<What>> {
+    /// What the host has under a spelling, with the shape it has there; `None` if nothing. Corrects nothing and believes
+    /// only what it sees.
+    fn inspect(&self, stored: &Stored) -> Result<Option<(Stored, What)>> {
+        let path = &stored.path;
         let result = match stored.shape {
-            Shape::Plain => match self.storage.metadata(&stored.path) {
-                Ok(metadata) => match metadata.kind {
-                    EntryKind::File => return Ok(Some(What::File)),
-                    EntryKind::Directory => self.inspect_folder(&stored.path),
-                    EntryKind::Symlink | EntryKind::Other => Err(not_ours()),
-                },
-                Err(error) => Err(error.into()),
-            },
-            Shape::Folder | Shape::Shortened => self.inspect_folder(&stored.path),
+            Shape::Plain => self.inspect_plain(path),
+            shape @ (Shape::Folder | Shape::Shortened) => self.inspect_folder(path).map(|what| (shape, what)),
         };
         match result {
-            Ok(what) => Ok(Some(what)),
+            Ok((shape, what)) => Ok(Some((Stored { path: path.clone(), shape }, what))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.at(&stored.path)),
+            Err(error) => Err(error.at(path)),
+        }
+    }
+
+    fn inspect_plain(&self, path: &CiphertextPath) -> Result<(Shape, What)> {
+        match self.storage.metadata(path).map_err(Error::of_structure)?.kind {
+            EntryKind::File => Ok((Shape::Plain, What::File)),
+            EntryKind::Directory => self.inspect_folder(path).map(|what| (Shape::Folder, what)),
+            EntryKind::Symlink | EntryKind::Other => Err(not_ours()),
         }
     }
 
     /// What an entry's folder stands for, by the first of the type files that is in it.
     fn inspect_folder(&self, folder: &CiphertextPath) -> Result<What> {
-        let listed = self.storage.list(folder).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => Error::damaged("a file where an entry's folder should be"),
-            _ => error.into(),
-        })?;
-        let holds = |file: &str| listed.iter().any(|listed| listed.name == file);
-        if holds(DIR_FILE) {
-            self.read_dir_file(&folder.push(DIR_FILE)).map(What::Directory)
-        } else if holds(SYMLINK_FILE) {
-            Ok(What::Symlink)
-        } else if holds(CONTENTS_FILE) {
-            Ok(What::File)
-        } else {
-            Err(Error::new(ErrorKind::Incomplete).because("the entry's folder does not say what it is"))
+        let listed = self.storage.list(folder).map_err(Error::of_structure)?;
+        let found = [DIR_FILE, SYMLINK_FILE, CONTENTS_FILE].into_iter().find_map(|file| {
+            listed.iter().find(|listed| listed.name == file).map(|listed| (file, listed.kind))
+        });
+        match found {
+            Some((DIR_FILE, EntryKind::File)) => {
+                self.read_dir_file(&folder.push(DIR_FILE)).map(What::Directory)
+            }
+            Some((SYMLINK_FILE, EntryKind::File)) => Ok(What::Symlink),
+            Some((_, EntryKind::File)) => Ok(What::File),
+            Some((file, _)) => Err(Error::damaged(format!("{file} is not a file")).at(folder.push(file))),
+            None => {
+                Err(Error::new(ErrorKind::Incomplete).because("the entry's folder does not say what it is"))
+            }
         }
     }
 
@@ -202,7 +257,7 @@ impl Tree {
             io::ErrorKind::NotFound => {
                 Error::new(ErrorKind::Incomplete).because("the directory file is gone")
             }
-            _ => error.into(),
+            _ => Error::of_structure(error),
         })?;
         DirId::from_dir_file(&content).map_err(|invalid| {
             let kind = if content.is_empty() { ErrorKind::Incomplete } else { ErrorKind::Damaged };

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use crate::cache::{ChunkCache, NodeCache};
 use crate::ciphertext_path::CiphertextPath;
 use crate::config::VaultConfig;
@@ -13,9 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file::{File, FileContext, Registry, ResidentFile, ScratchPool};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
-use crate::node::{Node, NodeAttributes, NodeId, NodeKind};
+use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, OpenMode};
+use crate::storage::{BlockStorage, Metadata};
 use crate::tree::Tree;
 use crate::unlock::Warning;
 
@@ -32,8 +34,11 @@ const MAX_LINKS: usize = 40;
 pub struct VaultOptions {
     /// Bytes of cleartext chunks to keep; 0 keeps none.
     pub chunk_cache_bytes: usize,
-    /// How many nodes, and how many entries of listings, to keep.
-    pub cached_nodes: usize,
+    /// Bytes that listings, nodes, attributes and link targets may take, roughly; 0 keeps none.
+    ///
+    /// One listing is kept however long it is, and so are the ancestors of what is kept. To make a listing takes about
+    /// as much again as the listing.
+    pub tree_cache_bytes: usize,
     /// How long to believe what storage said of the tree. A sync client may change it at any time.
     pub max_age: Duration,
     /// Bytes of memory that deriving the key may take.
@@ -44,7 +49,7 @@ impl Default for VaultOptions {
     fn default() -> Self {
         Self {
             chunk_cache_bytes: 64 << 20,
-            cached_nodes: 100_000,
+            tree_cache_bytes: 64 << 20,
             max_age: Duration::from_secs(5),
             max_scrypt_memory: 1 << 30,
         }
@@ -56,6 +61,13 @@ impl VaultOptions {
     #[must_use]
     pub fn chunk_cache_bytes(mut self, bytes: usize) -> Self {
         self.chunk_cache_bytes = bytes;
+        self
+    }
+
+    /// Sets how many bytes listings, nodes, attributes and link targets may take.
+    #[must_use]
+    pub fn tree_cache_bytes(mut self, bytes: usize) -> Self {
+        self.tree_cache_bytes = bytes;
         self
     }
 
@@ -115,7 +127,7 @@ impl Vault {
     ) -> Self {
         let (combo, shortening_threshold) = (config.combo, config.shortening_threshold);
         let key = Arc::new(key);
-        let nodes = Arc::new(NodeCache::new(options.cached_nodes, options.max_age));
+        let nodes = Arc::new(NodeCache::new(options.tree_cache_bytes, options.max_age));
         let chunks = Arc::new(ChunkCache::new(options.chunk_cache_bytes));
         let registry = Arc::new(Registry::new(combo.layout(), chunks));
         Self {
@@ -181,6 +193,9 @@ impl Vault {
 
     /// Finds the entry `name` of the directory `dir`.
     ///
+    /// That there is none is known for nothing from a fresh listing of the directory. Without one the directory is
+    /// listed: what it shows need not be stored under the name it is shown by.
+    ///
     /// # Errors
     ///
     /// `NotFound`, `NotADirectory`; `Incomplete` and `Damaged` if the entry is there and does not say what it is;
@@ -192,7 +207,8 @@ impl Vault {
         }
     }
 
-    /// Finds the node of an entry that `dir` has listed. Costs nothing for files whose name is not shortened.
+    /// Finds the node of an entry that `dir` has listed. Costs nothing for files whose name is not shortened, and for
+    /// what memory knows. An entry of an old listing need not exist any more.
     ///
     /// # Errors
     ///
@@ -226,7 +242,7 @@ impl Vault {
             Probe::Absent => {
                 let (attributes, metadata) = self.tree.attributes(node, now)?;
                 if node.kind() == NodeKind::File {
-                    self.resident.registry.observe(node.id(), &metadata);
+                    self.observe(node, &metadata);
                 }
                 Ok(attributes)
             }
@@ -238,7 +254,7 @@ impl Vault {
     /// # Errors
     ///
     /// `NotASymlink`; `Damaged`; else what the storage says.
-    pub fn read_link(&self, node: &Arc<Node>, now: Instant) -> Result<Arc<str>> {
+    pub fn read_link(&self, node: &Arc<Node>, now: Instant) -> Result<LinkTarget> {
         match self.resident.read_link(node, now) {
             Probe::Ready(target) => Ok(target),
             Probe::Absent => self.tree.read_link(node, now),
@@ -247,20 +263,24 @@ impl Vault {
 
     /// Opens a file for reading. Its header is not read yet.
     ///
+    /// Where a sync client has put another file in the place of one that was open, the handles of that one go on with
+    /// it, and the next lookup of the name finds another node.
+    ///
     /// # Errors
     ///
-    /// `IsADirectory`, or `InvalidArgument` for a symbolic link; else what the storage says.
+    /// `IsADirectory`, or `InvalidArgument` for a symbolic link; `NotFound` if it is gone; `Damaged` if something else
+    /// is in its place; else what the storage says.
     pub fn open(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
-        let path = match (node.kind(), node.ciphertext_file()) {
-            (NodeKind::File, Some(path)) => path,
-            (NodeKind::Symlink, _) => return Err(ErrorKind::InvalidArgument.into()),
-            _ => return Err(ErrorKind::IsADirectory.into()),
-        };
-        let (handle, metadata) =
-            self.storage.open(&path, OpenMode::Read).map_err(|error| Error::from(error).at(&path))?;
-        self.resident.nodes.insert_attributes(node, &self.tree.attributes_from(node, &metadata), now);
+        let (handle, metadata) = self.tree.open(node, now)?;
+        self.observe(node, &metadata);
         let resident = self.resident.registry.opened(node.id(), &metadata);
         Ok(File::new(Arc::clone(node), resident, handle, Arc::clone(&self.files)))
+    }
+
+    fn observe(&self, node: &Node, metadata: &Metadata) {
+        if self.resident.registry.observe(node.id(), metadata) {
+            self.resident.nodes.replaced(node);
+        }
     }
 
     /// Finds the entry at `path`, following symbolic links inside the vault: an absolute target begins at the vault's
@@ -268,19 +288,24 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// As [`lookup`](Self::lookup) and [`read_link`](Self::read_link); `SymlinkLoop` after 40 links.
+    /// As [`lookup`](Self::lookup) and [`read_link`](Self::read_link); `SymlinkLoop` after 40 links, and
+    /// `NotADirectory` where a link leads on from a file, be it by `.` or `..`.
     pub fn resolve(&self, path: &VaultPath, follow: Follow, now: Instant) -> Result<Arc<Node>> {
         let mut node = self.root();
-        let mut rest: Vec<String> = path.names().iter().rev().map(|name| name.as_str().to_owned()).collect();
+        let mut rest: Vec<Zeroizing<String>> =
+            path.names().iter().rev().map(|name| Zeroizing::new(name.as_str().to_owned())).collect();
         let mut links = 0;
         while let Some(part) = rest.pop() {
+            if node.kind() != NodeKind::Directory {
+                return Err(ErrorKind::NotADirectory.into());
+            }
             node = match part.as_str() {
                 "" | "." => node,
                 ".." => node.parent().map_or_else(|| self.root(), Arc::clone),
                 name => {
                     let found = self.lookup(&node, &Name::new(name)?, now)?;
-                    let last = rest.iter().all(|part| matches!(part.as_str(), "" | "."));
-                    if found.kind() != NodeKind::Symlink || (last && follow == Follow::NotLast) {
+                    let is_last = rest.is_empty() && follow == Follow::NotLast;
+                    if found.kind() != NodeKind::Symlink || is_last {
                         found
                     } else {
                         links += 1;
@@ -288,7 +313,7 @@ impl Vault {
                             return Err(ErrorKind::SymlinkLoop.into());
                         }
                         let target = self.read_link(&found, now)?;
-                        rest.extend(target.split('/').rev().map(str::to_owned));
+                        rest.extend(target.split('/').rev().map(|part| Zeroizing::new(part.to_owned())));
                         if target.starts_with('/') { self.root() } else { node }
                     }
                 }
@@ -321,13 +346,14 @@ impl Resident {
         self.nodes.root()
     }
 
-    /// As [`Vault::lookup`], if memory knows: also that there is no such entry, from a fresh listing.
+    /// As [`Vault::lookup`], if memory knows: also that there is no such entry, from a fresh listing or an earlier
+    /// question.
     #[must_use]
     pub fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
         self.nodes.lookup(dir, name, now)
     }
 
-    /// As [`Vault::list`], if memory has a fresh and complete listing.
+    /// As [`Vault::list`], if memory has a fresh listing.
     #[must_use]
     pub fn list(&self, dir: &Arc<Node>, now: Instant) -> Probe<Arc<Listing>> {
         dir.dir_id().and_then(|id| self.nodes.listing(id, now)).into()
@@ -341,7 +367,7 @@ impl Resident {
 
     /// As [`Vault::read_link`], if memory has the target.
     #[must_use]
-    pub fn read_link(&self, node: &Node, now: Instant) -> Probe<Arc<str>> {
+    pub fn read_link(&self, node: &Node, now: Instant) -> Probe<LinkTarget> {
         self.nodes.target(node, now).into()
     }
 
@@ -374,28 +400,36 @@ pub enum Visit {
     Again,
     /// It lies within itself, or too many entries lead to it: do not enter.
     Refused,
+    /// It lies in more directories than any program makes: do not enter.
+    TooDeep,
 }
 
 /// Entries that refer to one directory and are all walked. A sync client that makes copies makes few.
 const MAX_COPIES: u32 = 8;
+/// Directories within each other that are walked. No host lets anybody name anything so deep.
+const MAX_DEPTH: usize = 4_096;
 
 impl Visits {
     /// Takes note that a walk is about to enter `dir`.
+    ///
+    /// A walk that did not begin at the root may enter the directories above its beginning once, where a damaged vault
+    /// leads back to them.
     pub fn enter(&mut self, dir: &Node) -> Visit {
         let Some(id) = dir.dir_id() else { return Visit::Refused };
-        let mut ancestor = dir.parent();
-        while let Some(node) = ancestor {
-            if node.dir_id() == Some(id) {
-                return Visit::Refused;
-            }
-            ancestor = node.parent();
+        if dir.depth > MAX_DEPTH {
+            return Visit::TooDeep;
         }
         let times = self.times.entry(id.clone()).or_default();
-        *times += 1;
-        match *times {
-            1 => Visit::First,
-            2..=MAX_COPIES => Visit::Again,
-            _ => Visit::Refused,
+        // The walk came through all ancestors, so only a directory that it knows can be one of them.
+        if *times >= MAX_COPIES || (*times > 0 && is_within(dir, id)) {
+            return Visit::Refused;
         }
+        *times += 1;
+        if *times == 1 { Visit::First } else { Visit::Again }
     }
+}
+
+/// Whether an ancestor of `dir` has this id.
+fn is_within(dir: &Node, id: &DirId) -> bool {
+    std::iter::successors(dir.parent(), |node| node.parent()).any(|ancestor| ancestor.dir_id() == Some(id))
 }

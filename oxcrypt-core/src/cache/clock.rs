@@ -41,24 +41,35 @@ impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
         K: Borrow<Q>,
     {
         let ring = self.read();
-        let slot = ring.slots.get(*ring.places.get(key)?)?.as_ref()?;
+        let slot = ring.get(key)?;
         slot.asked_for.store(true, Ordering::Relaxed);
         Some(slot.value.clone())
     }
 
+    /// What all values may weigh together.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Keeps `value`, and makes room for it. One that weighs more than the whole capacity is not kept.
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
-        if weight > self.capacity {
-            self.remove(&key);
-            return;
-        }
+        self.insert_unless(key, value, weight, |_| false);
+    }
+
+    /// As [`insert`](Self::insert), unless what is kept already is better.
+    pub(crate) fn insert_unless(&self, key: K, value: V, weight: usize, is_better: impl FnOnce(&V) -> bool) {
         let mut dropped = Vec::new();
         let mut ring = self.write();
-        dropped.extend(ring.take(&key));
-        while ring.weight + weight > self.capacity {
-            dropped.extend(ring.evict());
+        if ring.get(&key).is_some_and(|slot| is_better(&slot.value)) {
+            return;
         }
-        ring.put(key, value, weight);
+        dropped.extend(ring.take(&key));
+        if weight <= self.capacity {
+            while ring.weight + weight > self.capacity {
+                dropped.extend(ring.evict());
+            }
+            ring.put(key, value, weight);
+        }
         drop(ring);
     }
 
@@ -86,6 +97,13 @@ impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Ring<K, V> {
+    fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&Slot<K, V>>
+    where
+        K: Borrow<Q>,
+    {
+        self.slots.get(*self.places.get(key)?)?.as_ref()
+    }
+
     fn put(&mut self, key: K, value: V, weight: usize) {
         let slot = Some(Slot { key: key.clone(), value, weight, asked_for: AtomicBool::new(false) });
         let free = self.free.pop().and_then(|place| Some((place, self.slots.get_mut(place)?)));
@@ -158,6 +176,16 @@ mod tests {
         cache.insert("b", 1, 4);
         cache.insert("a", 2, 11);
         assert_eq!((cache.get("a"), cache.get("b")), (None, Some(1)));
+    }
+
+    #[test]
+    fn what_is_better_stays() {
+        let cache = ClockCache::new(10);
+        cache.insert("a", 2, 1);
+        cache.insert_unless("a", 1, 1, |kept| *kept > 1);
+        assert_eq!(cache.get("a"), Some(2));
+        cache.insert_unless("a", 3, 1, |kept| *kept > 3);
+        assert_eq!(cache.get("a"), Some(3));
     }
 
     proptest! {

@@ -1,8 +1,10 @@
 //! Nodes, their attributes, and listings: what memory knows of the tree.
 //!
-//! Everything here was true when storage was asked, and is believed for `max_age` from then on. A failed question
-//! leaves no trace, so that no error is ever remembered as an answer.
+//! Everything here was true when storage was asked, and is believed for `max_age` from then on, never longer because
+//! somebody came with it later. A failed question leaves no trace but in a listing, which says itself what it could not
+//! tell, so that no error is ever remembered as an answer.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use super::{ClockCache, WeakTable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{Node, NodeAttributes, NodeId, Place, Stored, What};
+use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
 use crate::probe::Probe;
 
 /// The single owner of directory ids, attributes, link targets and listings.
@@ -19,12 +21,16 @@ pub(crate) struct NodeCache {
     root: Arc<Node>,
     next_id: AtomicU64,
     max_age: Duration,
-    live: WeakTable<(DirId, Name), Node>,
-    entries: ClockCache<(DirId, Name), Stamped<Arc<Node>>>,
-    attributes: ClockCache<NodeId, Stamped<NodeAttributes>>,
-    targets: ClockCache<NodeId, Stamped<Arc<str>>>,
-    listings: ClockCache<DirId, Stamped<Arc<Listing>>>,
+    live: WeakTable<Key, Node>,
+    /// `None` for a name that is not there.
+    entries: Cache<Key, Option<Arc<Node>>>,
+    attributes: Cache<NodeId, NodeAttributes>,
+    targets: Cache<NodeId, LinkTarget>,
+    listings: Cache<DirId, Arc<Listing>>,
 }
+
+type Key = (DirId, Name);
+type Cache<K, V> = ClockCache<K, Stamped<V>>;
 
 #[derive(Clone)]
 struct Stamped<T> {
@@ -32,19 +38,26 @@ struct Stamped<T> {
     since: Instant,
 }
 
+/// What keeping anything takes besides the texts in it, roughly: place, key and value in the cache's own tables.
+const BOOKKEEPING: usize = 192;
+/// The same for a node, roughly.
+const NODE: usize = 256;
+
 impl NodeCache {
-    /// Keeps at most `capacity` nodes, and listings of so many entries together.
-    pub(crate) fn new(capacity: usize, max_age: Duration) -> Self {
-        let root = Node { id: NodeId(0), place: Place::Root, what: What::Directory(DirId::root()) };
+    /// Keeps at most about so many bytes, but for one listing that is longer than its share, and the ancestors of nodes
+    /// that are kept.
+    pub(crate) fn new(bytes: usize, max_age: Duration) -> Self {
+        let root = Node { id: NodeId(0), place: Place::Root, depth: 0, what: What::Directory(DirId::root()) };
+        let share = bytes / 8;
         Self {
             root: Arc::new(root),
             next_id: AtomicU64::new(1),
             max_age,
             live: WeakTable::new(),
-            entries: ClockCache::new(capacity),
-            attributes: ClockCache::new(capacity),
-            targets: ClockCache::new(capacity),
-            listings: ClockCache::new(capacity),
+            entries: ClockCache::new(3 * share),
+            attributes: ClockCache::new(share),
+            targets: ClockCache::new(share),
+            listings: ClockCache::new(3 * share),
         }
     }
 
@@ -55,24 +68,27 @@ impl NodeCache {
     /// What is known of `name` in `dir`: a node, or that there is none.
     pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
         let Some(id) = dir.dir_id() else { return Probe::Ready(Err(ErrorKind::NotADirectory.into())) };
-        if let Some(node) = self.fresh(self.entries.get(&(id.clone(), name.clone())), now) {
-            return Probe::Ready(Ok(node));
+        let absent = || Probe::Ready(Err(Error::new(ErrorKind::NotFound)));
+        match self.fresh(self.entries.get(&(id.clone(), name.clone())), now) {
+            Some(Some(node)) => return Probe::Ready(Ok(node)),
+            Some(None) => return absent(),
+            None => {}
         }
-        match self.listing(id, now) {
-            Some(listing) => match listing.find(name) {
-                Some(found) => {
-                    self.node_of(dir, found, now).map_or(Probe::Absent, |node| Probe::Ready(Ok(node)))
-                }
-                None if listing.is_exhaustive() => Probe::Ready(Err(Error::new(ErrorKind::NotFound))),
-                None => Probe::Absent,
-            },
+        let Some(listing) = self.listing(id, now) else { return Probe::Absent };
+        match listing.find(name) {
+            Some(found) => self.node_of(dir, found, now).map(Ok).into(),
+            None if listing.is_exhaustive() => absent(),
             None => Probe::Absent,
         }
     }
 
-    /// The node of a listed entry whose kind needs no question.
+    /// The node of a listed entry, if it needs no question: its kind is plain, or is known.
     pub(crate) fn node_of(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Option<Arc<Node>> {
-        found.kind().map(|_| self.insert(dir, found.name.clone(), &found.stored, &What::File, now))
+        if found.kind().is_some() {
+            return Some(self.insert(dir, &found.name, &found.stored, &What::File, found.since));
+        }
+        let known = self.entries.get(&(dir.dir_id()?.clone(), found.name.clone()));
+        self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))
     }
 
     /// A fresh listing.
@@ -84,54 +100,83 @@ impl NodeCache {
         self.fresh(self.attributes.get(&node.id), now)
     }
 
-    pub(crate) fn target(&self, node: &Node, now: Instant) -> Option<Arc<str>> {
+    pub(crate) fn target(&self, node: &Node, now: Instant) -> Option<LinkTarget> {
         self.fresh(self.targets.get(&node.id), now)
     }
 
-    /// Takes note that storage has this entry: the node of it, the same as before if that is still what it was.
+    /// Takes note that storage had this entry at `since`: the node of it, the same as before if that is still what it
+    /// was.
     pub(crate) fn insert(
         &self,
         parent: &Arc<Node>,
-        name: Name,
+        name: &Name,
         stored: &Stored,
         what: &What,
-        now: Instant,
+        since: Instant,
     ) -> Arc<Node> {
         let key = (parent.dir_id().cloned().unwrap_or_else(DirId::root), name.clone());
-        let same = |node: &Node| {
-            node.what == *what && matches!(&node.place, Place::At { stored: was, .. } if was == stored)
-        };
-        let node = self.live.get_or_insert(key.clone(), same, || Node {
+        let same = |node: &Node| node.what == *what && is_at(node, stored);
+        let new = || Node {
             id: NodeId(self.next_id.fetch_add(1, Ordering::Relaxed)),
             what: what.clone(),
-            place: Place::At { parent: Arc::clone(parent), name, stored: stored.clone() },
-        });
-        self.entries.insert(key, Stamped { value: Arc::clone(&node), since: now }, 1);
-        node
+            depth: parent.depth + 1,
+            place: Place::At { parent: Arc::clone(parent), name: name.clone(), stored: stored.clone() },
+        };
+        match self.entries.get(&key).filter(|known| known.since > since) {
+            // Memory has learnt something else since.
+            Some(Stamped { value: Some(node), .. }) if same(&node) => node,
+            Some(_) => Arc::new(new()),
+            None => {
+                let node = self.live.get_or_insert(key.clone(), same, new);
+                let weight = NODE + name.as_str().len() + stored.path.as_str().len();
+                keep(&self.entries, key, Some(Arc::clone(&node)), weight, since);
+                node
+            }
+        }
     }
 
-    pub(crate) fn insert_listing(&self, dir: &DirId, listing: &Arc<Listing>, now: Instant) {
-        let weight = 1 + listing.entries().len();
-        self.listings.insert(dir.clone(), Stamped { value: Arc::clone(listing), since: now }, weight);
+    /// Takes note that at `since` nothing in `dir` was stored or shown under this name.
+    pub(crate) fn insert_absence(&self, dir: &DirId, name: &Name, since: Instant) {
+        keep(&self.entries, (dir.clone(), name.clone()), None, name.as_str().len(), since);
     }
 
-    pub(crate) fn insert_attributes(&self, node: &Node, attributes: &NodeAttributes, now: Instant) {
-        self.attributes.insert(node.id, Stamped { value: attributes.clone(), since: now }, 1);
+    /// Keeps a listing. One that is longer than all may be together is kept alone: it would have to be read again for
+    /// every name that is not in it.
+    pub(crate) fn insert_listing(&self, dir: &DirId, listing: &Arc<Listing>) {
+        let most = self.listings.capacity().saturating_sub(BOOKKEEPING);
+        if most > 0 {
+            let weight = listing.weight().min(most);
+            keep(&self.listings, dir.clone(), Arc::clone(listing), weight, listing.since());
+        }
     }
 
-    pub(crate) fn insert_target(&self, node: &Node, target: &Arc<str>, now: Instant) {
-        self.targets.insert(node.id, Stamped { value: Arc::clone(target), since: now }, 1);
+    pub(crate) fn forget_listing(&self, dir: &DirId) {
+        self.listings.remove(dir);
+    }
+
+    pub(crate) fn insert_attributes(&self, node: &Node, attributes: &NodeAttributes, since: Instant) {
+        keep(&self.attributes, node.id, attributes.clone(), 0, since);
+    }
+
+    pub(crate) fn insert_target(&self, node: &Node, target: &LinkTarget, since: Instant) {
+        keep(&self.targets, node.id, target.clone(), target.len(), since);
     }
 
     /// Takes note that storage no longer has what it had under this name.
     pub(crate) fn forget(&self, node: &Node) {
         self.attributes.remove(&node.id);
         self.targets.remove(&node.id);
-        if let Place::At { parent, name, .. } = &node.place
-            && let Some(dir) = parent.dir_id()
-        {
-            self.entries.remove(&(dir.clone(), name.clone()));
-            self.listings.remove(dir);
+        if let Some(key) = key_of(node) {
+            self.listings.remove(&key.0);
+            self.entries.remove(&key);
+        }
+    }
+
+    /// Takes note that another file has taken this one's place: whoever asks for the name from now on gets another node.
+    pub(crate) fn replaced(&self, node: &Node) {
+        if let Some(key) = key_of(node) {
+            self.entries.remove(&key);
+            self.live.remove(&key, node);
         }
     }
 
@@ -140,4 +185,24 @@ impl NodeCache {
             .filter(|known| now.saturating_duration_since(known.since) < self.max_age)
             .map(|known| known.value)
     }
+}
+
+/// Keeps what was true at `since`, unless something newer is kept. `weight` is that of its texts.
+fn keep<K, V>(cache: &Cache<K, V>, key: K, value: V, weight: usize, since: Instant)
+where
+    K: Hash + Eq + Clone,
+    V: Clone,
+{
+    cache.insert_unless(key, Stamped { value, since }, BOOKKEEPING + weight, |kept| kept.since > since);
+}
+
+fn key_of(node: &Node) -> Option<Key> {
+    match &node.place {
+        Place::At { parent, name, .. } => Some((parent.dir_id()?.clone(), name.clone())),
+        Place::Root => None,
+    }
+}
+
+fn is_at(node: &Node, stored: &Stored) -> bool {
+    matches!(&node.place, Place::At { stored: at, .. } if at == stored)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Vault, Visit, Visits};
 use crate::ciphertext_path::{CiphertextPath, DATA_DIR};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::listing::Entry;
 use crate::node::{Node, NodeKind, Shape};
 
@@ -16,17 +16,20 @@ pub enum Located {
     Entry(Arc<Node>),
     /// An entry of this directory whose name cannot be told.
     Damaged(Arc<Node>),
+    /// The caller ended the search before it was found.
+    Stopped,
 }
 
 impl Vault {
     /// Finds the entry that `path` belongs to: its host file or folder, a file in that, or its content directory.
     ///
-    /// A ciphertext path does not tell where its directory is, so this may list the whole vault. Directories that
-    /// cannot be read are passed over; `visited` is called for each that is listed, and ends the search by `false`.
+    /// A ciphertext path does not tell where its directory is, so this may list the whole vault. `visited` is called
+    /// for each directory that is listed, and ends the search by `false`.
     ///
     /// # Errors
     ///
-    /// `NotFound`, also if the path is not of the vault's contents at all; what the storage says of the root.
+    /// `NotFound`, also if the path is not of the vault's contents at all. A directory that cannot be read is passed
+    /// over, and the first error of that kind is given instead of a `NotFound` that nobody can be sure of.
     pub fn locate(
         &self,
         path: &CiphertextPath,
@@ -36,9 +39,17 @@ impl Vault {
         let target = Target::of(path).ok_or(ErrorKind::NotFound)?;
         let mut visits = Visits::default();
         let mut open = vec![self.root()];
+        let mut first_error = None;
         while let Some(dir) = open.pop() {
-            if visits.enter(&dir) != Visit::First {
-                continue;
+            match visits.enter(&dir) {
+                Visit::First => {}
+                Visit::Again | Visit::Refused => continue,
+                Visit::TooDeep => {
+                    first_error.get_or_insert_with(|| {
+                        Error::damaged("too many directories within each other").at(dir.ciphertext_path())
+                    });
+                    continue;
+                }
             }
             let is_it = dir.dir_id().is_some_and(|id| self.tree.content_dir(id) == target.content_dir);
             if let (true, None) = (is_it, &target.entry) {
@@ -46,22 +57,32 @@ impl Vault {
             }
             let listing = match self.list(&dir, now) {
                 Ok(listing) => listing,
-                Err(error) if dir.parent().is_none() => return Err(error),
-                Err(_) => continue,
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                    continue;
+                }
             };
             if let (true, Some(entry)) = (is_it, &target.entry) {
                 return self.locate_in(&dir, entry, listing.entries(), now);
             }
             if !visited(&dir) {
-                break;
+                return Ok(Located::Stopped);
             }
-            let folders = listing.entries().iter().filter_map(|entry| match entry {
-                Entry::Sound(found) if found.stored.shape != Shape::Plain => self.node(&dir, found, now).ok(),
-                _ => None,
-            });
-            open.extend(folders.filter(|node| node.kind() == NodeKind::Directory));
+            for entry in listing.entries() {
+                let Entry::Sound(found) = entry else { continue };
+                if found.stored.shape == Shape::Plain {
+                    continue;
+                }
+                match self.node(&dir, found, now) {
+                    Ok(node) if node.kind() == NodeKind::Directory => open.push(node),
+                    Ok(_) => {}
+                    Err(error) => {
+                        first_error.get_or_insert(error);
+                    }
+                }
+            }
         }
-        Err(ErrorKind::NotFound.into())
+        Err(first_error.unwrap_or_else(|| ErrorKind::NotFound.into()))
     }
 
     fn locate_in(

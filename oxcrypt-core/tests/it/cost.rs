@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, MemoryStorage, Method, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, ErrorKind, Name, NodeKind, Probe, Vault, VaultOptions};
+use oxcrypt_core::{DirId, Entry, ErrorKind, Name, NodeKind, Probe, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
 
@@ -138,12 +138,87 @@ fn a_lookup_costs_what_there_is_to_know() {
     let lookup = |text: &str| calls(&storage, || vault.lookup(&vault.root(), &name(text), now).map(|_| ())).0;
     let total = |made: &[(Method, u64)]| made.iter().map(|(_, count)| count).sum::<u64>();
     assert_eq!(lookup("file"), [(Method::Metadata, 1)]);
-    assert_eq!(lookup(&long), [(Method::List, 1)]);
+    // A shortened entry may say that it is another: its folder, and its name.
+    assert_eq!(lookup(&long), [(Method::Open, 1), (Method::List, 1), (Method::ReadAt, 1)]);
     assert!(total(&lookup("link")) <= 3);
     assert!(total(&lookup("dir")) <= 4);
     for known in ["file", "link", "dir", &long] {
         assert_eq!(lookup(known), [], "{known}");
     }
+}
+
+/// Fifty entries whose names are shortened: to list them costs a hundred calls more than one scan.
+fn fifty_long_names(builder: &VaultBuilder<'_>) {
+    for number in 0..50 {
+        builder.file(&DirId::root(), &format!("{}{number}", "l".repeat(200)), b"").unwrap();
+    }
+}
+
+#[test]
+fn that_a_name_is_not_there_is_asked_once_in_a_directory() {
+    let (vault, storage) = vault(fifty_long_names);
+    let (now, root) = (Instant::now(), vault.root());
+    let absent = |text: &str| {
+        let (made, error) = calls(&storage, || vault.lookup(&root, &name(text), now).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        made
+    };
+    // Under its own spelling first, then among what the directory shows: a copy may be shown by this name.
+    let first = [(Method::Open, 50), (Method::Metadata, 1), (Method::List, 1), (Method::ReadAt, 50)];
+    assert_eq!(absent("absent"), first);
+    assert_eq!(absent("absent"), []);
+    assert_eq!(absent("another"), []);
+    assert_eq!(absent(&"m".repeat(200)), []);
+}
+
+#[test]
+fn that_a_name_is_not_there_costs_one_question_where_the_listing_could_not_tell_all() {
+    let (vault, storage) = vault(fifty_long_names);
+    let (now, root) = (Instant::now(), vault.root());
+    let unreadable = std::sync::OnceLock::new();
+    storage.on_call(move |call| match call.path.file_name() {
+        Some("name.c9s") if *unreadable.get_or_init(|| call.path.clone()) == call.path => {
+            Verdict::Fail(std::io::ErrorKind::PermissionDenied)
+        }
+        _ => Verdict::Pass,
+    });
+    let absent = |text: &str| {
+        let (made, error) = calls(&storage, || vault.lookup(&root, &name(text), now).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        made
+    };
+    let first = [(Method::Open, 50), (Method::Metadata, 1), (Method::List, 1), (Method::ReadAt, 49)];
+    assert_eq!(absent("absent"), first);
+    assert_eq!(absent("absent"), []);
+    assert_eq!(absent("another"), [(Method::Metadata, 1)]);
+    assert_eq!(absent("another"), []);
+    let (made, listing) = calls(&storage, || vault.list(&root, now).unwrap());
+    assert_eq!((made, listing.entries().len()), (vec![], 50));
+    // What it does show is known: only what kind of entry it is must be asked.
+    let Some(Entry::Sound(shown)) = listing.entries().last() else { panic!("{listing:?}") };
+    let (made, node) = calls(&storage, || vault.lookup(&root, shown.name(), now).unwrap());
+    assert_eq!((made, node.kind()), (vec![(Method::List, 1)], NodeKind::File));
+}
+
+#[test]
+fn a_directory_too_large_for_the_cache_is_listed_once_all_the_same() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    for number in 0..1_000 {
+        builder.file(&DirId::root(), &format!("file {number}"), b"").unwrap();
+    }
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock_with(Arc::clone(&storage) as _, &VaultOptions::default().tree_cache_bytes(10_000));
+    let (now, root) = (Instant::now(), vault.root());
+    vault.list(&root, now).unwrap();
+    let (made, ()) = calls(&storage, || {
+        for number in 0..1_000 {
+            vault.lookup(&root, &name(&format!("file {number}")), now).unwrap();
+            vault.lookup(&root, &name(&format!("absent {number}")), now).unwrap_err();
+        }
+    });
+    assert_eq!(made, []);
 }
 
 #[test]
@@ -182,13 +257,15 @@ fn a_failed_question_is_asked_again_and_never_remembered_as_an_answer() {
     storage.on_call(|_| Verdict::Fail(std::io::ErrorKind::TimedOut));
     assert_eq!(vault.lookup(&root, &name("file"), now).unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(vault.list(&root, now).unwrap_err().kind(), ErrorKind::TimedOut);
-    // Only the long name cannot be read: the listing is there, and is not believed to be complete.
+    // Only the long name cannot be read: the listing says so, and is not believed where it shows nothing.
     storage.on_call(|call| match call.path.file_name() {
         Some("name.c9s") => Verdict::Fail(std::io::ErrorKind::TimedOut),
         _ => Verdict::Pass,
     });
     assert_eq!(vault.list(&root, now).unwrap().entries().len(), 2);
-    assert!(matches!(vault.resident().list(&root, now), Probe::Absent));
+    assert!(vault.resident().list(&root, now).ready().is_some());
+    assert!(vault.resident().lookup(&root, &name("file"), now).ready().unwrap().is_ok());
+    assert!(matches!(vault.resident().lookup(&root, &name(&"l".repeat(200)), now), Probe::Absent));
     storage.on_call(|_| Verdict::Pass);
     let node = vault.lookup(&root, &name("file"), now).unwrap();
     let file = vault.open(&node, now).unwrap();

@@ -224,6 +224,49 @@ fn a_tree_deeper_than_any_stack_is_walked_and_dropped() {
 }
 
 #[test]
+fn a_walk_goes_only_so_deep() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let mut dir = DirId::root();
+    for _ in 0..4_100 {
+        dir = builder.directory(&dir, "d").unwrap();
+    }
+    drop(builder);
+    let vault = unlock(Arc::new(storage), "passphrase");
+    let (now, name, mut node, mut visits) =
+        (Instant::now(), Name::new("d").unwrap(), vault.root(), Visits::default());
+    for _ in 0..=4_096 {
+        assert_eq!(visits.enter(&node), Visit::First);
+        node = vault.lookup(&node, &name, now).unwrap();
+    }
+    assert_eq!(visits.enter(&node), Visit::TooDeep);
+    let nowhere = path("d/AA/BBBBBBBBBBBBBBBBBBBBBBBBBBBBBB");
+    assert_eq!(vault.locate(&nowhere, now, |_| true).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
+fn random_bytes_for_a_key_file_are_an_error_in_no_time() {
+    let start = Instant::now();
+    let mut state = 1_u64;
+    for round in 0..500_usize {
+        let bytes: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .take(round * 7)
+        .collect();
+        for file in [CONFIG, MASTERKEY] {
+            let error = spoilt(|storage, _| replace(storage, file, &bytes)).unwrap_err();
+            assert!(
+                matches!(error, UnlockError::ConfigNotSigned(_) | UnlockError::DamagedMasterkeyFile(_)),
+                "{error}"
+            );
+        }
+    }
+    assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
+}
+
+#[test]
 fn links_in_a_circle_end_in_an_error() {
     let storage = MemoryStorage::default();
     let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();

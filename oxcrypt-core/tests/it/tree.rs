@@ -1,11 +1,17 @@
 //! What a directory shows of entries that are not as they should be.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use oxcrypt_core::storage::{BlockStorage, MemoryStorage};
+#[cfg(unix)]
+use oxcrypt_core::CiphertextPath;
+#[cfg(unix)]
+use oxcrypt_core::storage::LocalStorage;
+use oxcrypt_core::storage::{BlockStorage, EntryKind, FaultyStorage, MemoryStorage, Replace, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{Damage, DirId, Entry, ErrorKind, Name, NodeKind, Vault};
+use oxcrypt_core::{Damage, DirId, Entry, ErrorKind, Follow, Located, Name, NodeKind, Vault, VaultPath};
 
 use crate::fixtures::unlock;
 
@@ -137,17 +143,240 @@ fn a_directory_wins_over_a_link_and_a_link_over_a_file() {
     assert_eq!(kind(&["symlink.c9r", "dir.c9r"]), NodeKind::Directory);
 }
 
-#[test]
-fn many_copies_of_one_name_are_numbered_quickly() {
-    let vault = vault(|storage, builder| {
-        let path = builder.file(&DirId::root(), "doc.txt", b"x").unwrap();
-        let stem = path.file_name().unwrap().strip_suffix(".c9r").unwrap().to_owned();
-        for prefix in 0..5_000 {
-            let host = format!("{prefix} {stem}.c9r");
-            storage.write_new(&path.parent().unwrap().join(&host).unwrap(), b"").unwrap();
+/// What a lookup says of `name` in a vault of `storage`, before anything was listed and after.
+fn before_and_after_a_listing(
+    storage: &Arc<dyn BlockStorage>,
+    name: &str,
+) -> [Result<NodeKind, ErrorKind>; 2] {
+    [false, true].map(|list_first| {
+        let vault = unlock(Arc::clone(storage), "passphrase");
+        if list_first {
+            vault.list(&vault.root(), Instant::now()).unwrap();
         }
+        lookup(&vault, name).map(|node| node.kind()).map_err(|error| error.kind())
+    })
+}
+
+/// A vault with a shortened entry `long`, whose `name.c9s` is what `forge` makes of the vault.
+fn with_long_name(long: &str, forge: impl FnOnce(&VaultBuilder<'_>) -> Vec<u8>) -> Arc<dyn BlockStorage> {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    builder.file(&DirId::root(), long, b"x").unwrap();
+    let name_file = builder.spell(&DirId::root(), long).0.join("name.c9s").unwrap();
+    storage.remove(&name_file, EntryKind::File).unwrap();
+    storage.write_new(&name_file, &forge(&builder)).unwrap();
+    drop(builder);
+    Arc::new(storage)
+}
+
+#[test]
+fn a_shortened_entry_whose_name_makes_no_sense_is_found_by_its_hash_with_a_listing_or_without() {
+    let long = "l".repeat(200);
+    for forged in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAA.c9r", "nothing", ""] {
+        let storage = with_long_name(&long, |_| forged.into());
+        assert_eq!(before_and_after_a_listing(&storage, &long), [Ok(NodeKind::File); 2], "{forged}");
+    }
+}
+
+#[test]
+fn an_entry_has_one_name_also_where_its_hash_is_that_of_another() {
+    let (long, other) = ("l".repeat(200), "o".repeat(200));
+    let storage =
+        with_long_name(&long, |builder| builder.spell(&DirId::root(), &other).1.unwrap().into_bytes());
+    assert_eq!(before_and_after_a_listing(&storage, &other), [Ok(NodeKind::File); 2]);
+    assert_eq!(before_and_after_a_listing(&storage, &long), [Err(ErrorKind::NotFound); 2]);
+    assert_eq!(shown(&unlock(storage, "passphrase")), [other]);
+}
+
+#[test]
+fn no_copy_is_shown_under_the_name_of_an_entry_that_a_lookup_meets_first() {
+    let long = "l".repeat(200);
+    let vault = vault(|storage, builder| {
+        let folder = builder.file(&DirId::root(), &long, b"original").unwrap().parent().unwrap();
+        let copy =
+            folder.parent().unwrap().join(&folder.file_name().unwrap().replace(".c9s", " (1).c9s")).unwrap();
+        storage.create_dir(&copy).unwrap();
+        storage.write_new(&copy.join("contents.c9r").unwrap(), &builder.encrypt(b"copy")).unwrap();
+        storage
+            .rename(&folder.join("name.c9s").unwrap(), &copy.join("name.c9s").unwrap(), Replace::Always)
+            .unwrap();
     });
     let shown = shown(&vault);
-    assert_eq!(shown.len(), 5_001);
-    assert!(shown.contains(&"doc (5000).txt".to_owned()));
+    assert!(shown.contains(&format!("{long} (1)")) && !shown.contains(&long), "{shown:?}");
+    let len = |name: &str| vault.open(&lookup(&vault, name).unwrap(), Instant::now()).unwrap().len();
+    assert_eq!((len(&long), len(&format!("{long} (1)"))), (8, 4));
+}
+
+#[test]
+fn a_directory_is_one_node_whether_it_was_listed_or_looked_up() {
+    let vault = vault(|_, builder| {
+        builder.directory(&DirId::root(), "dir").unwrap();
+        builder.symlink(&DirId::root(), "link", "dir").unwrap();
+    });
+    let (root, now) = (vault.root(), Instant::now());
+    for name in ["dir", "link"] {
+        let found = lookup(&vault, name).unwrap();
+        let listing = vault.list(&root, now).unwrap();
+        let listed = listing.find(&Name::new(name).unwrap()).unwrap();
+        assert!(Arc::ptr_eq(&found, &vault.node(&root, listed, now).unwrap()));
+    }
+}
+
+#[test]
+fn what_was_listed_long_ago_does_not_exist_again() {
+    let mut path = None;
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    path.replace(builder.file(&DirId::root(), "file", b"x").unwrap());
+    drop(builder);
+    let storage = Arc::new(storage);
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now, name) = (vault.root(), Instant::now(), Name::new("file").unwrap());
+    let old = vault.list(&root, now).unwrap();
+    storage.remove(&path.unwrap(), EntryKind::File).unwrap();
+    let later = now + Duration::from_mins(1);
+    vault.list(&root, later).unwrap();
+    vault.node(&root, old.find(&name).unwrap(), later).unwrap();
+    assert_eq!(vault.lookup(&root, &name, later).unwrap_err().kind(), ErrorKind::NotFound);
+    // Nor is it believed longer than if nobody had come with it.
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    vault.node(&vault.root(), old.find(&name).unwrap(), later).unwrap();
+    assert_eq!(vault.lookup(&vault.root(), &name, later).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn something_else_in_the_place_of_what_a_vault_has_is_damage() {
+    let vault = vault(|storage, builder| {
+        for (name, file) in [("dir", "dir.c9r"), ("link", "symlink.c9r")] {
+            let (folder, _) = builder.spell(&DirId::root(), name);
+            storage.create_dir(&folder).unwrap();
+            storage.create_dir(&folder.join(file).unwrap()).unwrap();
+        }
+        let id = DirId::from_dir_file(b"xyz").unwrap();
+        builder.directory_with_id(&DirId::root(), "content", &id).unwrap();
+        let content = builder.content_dir(&id).unwrap();
+        storage.remove(&content, EntryKind::Directory).unwrap();
+        storage.write_new(&content, b"a file").unwrap();
+    });
+    let now = Instant::now();
+    for name in ["dir", "link"] {
+        assert_eq!(lookup(&vault, name).unwrap_err().kind(), ErrorKind::Damaged, "{name}");
+    }
+    let dir = lookup(&vault, "content").unwrap();
+    assert_eq!(vault.list(&dir, now).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(vault.attributes(&dir, now).unwrap_err().kind(), ErrorKind::Damaged);
+    let inside = Name::new("x").unwrap();
+    assert_eq!(vault.lookup(&dir, &inside, now).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_pipes_of_the_host_are_damage_with_a_listing_or_without() {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    let dir = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn BlockStorage> = Arc::new(LocalStorage::open(dir.path()).unwrap());
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    let host = |path: &CiphertextPath| dir.path().join(path.as_str());
+    let pipe = |path: &CiphertextPath| {
+        assert!(Command::new("mkfifo").arg(host(path)).status().unwrap().success());
+    };
+    symlink("/etc/passwd", host(&builder.spell(&DirId::root(), "linked").0)).unwrap();
+    pipe(&builder.spell(&DirId::root(), "piped").0);
+    let long = "l".repeat(200);
+    let contents = builder.file(&DirId::root(), &long, b"x").unwrap();
+    std::fs::remove_file(host(&contents)).unwrap();
+    pipe(&contents);
+    for name in ["linked", "piped", &long] {
+        assert_eq!(before_and_after_a_listing(&storage, name), [Err(ErrorKind::Damaged); 2], "{name}");
+    }
+    // A long name that cannot be read for such a reason is no failure of the storage.
+    let name_file = contents.parent().unwrap().join("name.c9s").unwrap();
+    for put in [(|at| symlink("elsewhere", at).unwrap()) as fn(&Path), |at| {
+        assert!(Command::new("mkfifo").arg(at).status().unwrap().success());
+    }] {
+        std::fs::remove_file(host(&name_file)).unwrap();
+        put(&host(&name_file));
+        let vault = unlock(Arc::clone(&storage), "passphrase");
+        assert!(damages(&vault).contains(&Damage::BadLongName), "{:?}", damages(&vault));
+    }
+    // The content directory of a directory may be a link, too.
+    let id = builder.directory(&DirId::root(), "dir").unwrap();
+    let content = builder.content_dir(&id).unwrap();
+    std::fs::remove_dir(host(&content)).unwrap();
+    symlink("/tmp", host(&content)).unwrap();
+    let vault = unlock(Arc::clone(&storage), "passphrase");
+    let node = lookup(&vault, "dir").unwrap();
+    assert_eq!(vault.list(&node, Instant::now()).unwrap_err().kind(), ErrorKind::Damaged);
+    // And a file may become one after it was found.
+    let file = builder.file(&DirId::root(), "file", b"x").unwrap();
+    let node = vault.lookup(&vault.root(), &Name::new("file").unwrap(), Instant::now()).unwrap();
+    std::fs::remove_file(host(&file)).unwrap();
+    symlink("/etc/passwd", host(&file)).unwrap();
+    assert_eq!(vault.open(&node, Instant::now()).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(vault.attributes(&node, Instant::now()).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
+fn nothing_is_said_to_be_nowhere_that_was_not_looked_for_everywhere() {
+    let mut path = None;
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let dir = builder.directory(&DirId::root(), "dir").unwrap();
+    path.replace(builder.file(&dir, "file", b"x").unwrap());
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (path, now) = (path.unwrap(), Instant::now());
+    vault.list(&vault.root(), now).unwrap();
+    storage.on_call(|_| Verdict::Fail(std::io::ErrorKind::TimedOut));
+    assert_eq!(vault.locate(&path, now, |_| true).unwrap_err().kind(), ErrorKind::TimedOut);
+    storage.on_call(|_| Verdict::Pass);
+    assert!(matches!(vault.locate(&path, now, |_| true), Ok(Located::Entry(_))));
+}
+
+#[test]
+fn a_path_does_not_lead_on_from_a_file() {
+    let vault = vault(|_, builder| {
+        builder.file(&DirId::root(), "file", b"x").unwrap();
+        builder.directory(&DirId::root(), "dir").unwrap();
+        for (name, target) in
+            [("dot", "file/."), ("dots", "file/.."), ("slash", "file/"), ("sound", "dir/../file")]
+        {
+            builder.symlink(&DirId::root(), name, target).unwrap();
+        }
+    });
+    let resolve = |path| vault.resolve(&VaultPath::parse(path).unwrap(), Follow::Always, Instant::now());
+    for path in ["dot", "dots", "slash", "file/file"] {
+        assert_eq!(resolve(path).unwrap_err().kind(), ErrorKind::NotADirectory, "{path}");
+    }
+    assert_eq!(resolve("sound").unwrap().path().to_string(), "/file");
+}
+
+#[test]
+fn many_copies_of_one_name_are_numbered_quickly() {
+    for copy in [
+        |number: usize| format!("{number} {{}}"),
+        |number: usize| {
+            // Texts that differ, and all come to the same in NFC.
+            let form = |bit: usize| if number >> bit & 1 == 1 { "\u{e4}" } else { "a\u{308}" };
+            format!("{{}} {}", (0..16).map(form).collect::<String>())
+        },
+    ] {
+        let vault = vault(|storage, builder| {
+            let path = builder.file(&DirId::root(), "doc.txt", b"x").unwrap();
+            let stem = path.file_name().unwrap().strip_suffix(".c9r").unwrap();
+            for number in 0..8_000 {
+                let host = copy(number).replace("{}", stem) + ".c9r";
+                storage.write_new(&path.parent().unwrap().join(&host).unwrap(), b"").unwrap();
+            }
+        });
+        let start = Instant::now();
+        let shown = shown(&vault);
+        // Half a minute where each search for a number begins at the first.
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        assert_eq!(shown.len(), 8_001);
+        assert!(shown.iter().any(|name| name.ends_with(" (7999).txt")));
+    }
 }
