@@ -1,7 +1,7 @@
 //! Keys and cleartext are gone from memory when their owners are.
 //!
-//! The test looks through its own memory for what was secret. So that nothing but the code under test puts it there,
-//! a child process makes the vault, and this one knows the secrets only with every bit flipped.
+//! A process looks through its own memory for what was secret. So that nothing but the code under test puts it there,
+//! it does nothing else, another makes the vaults, and this one knows the secrets only with every bit flipped.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -9,6 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use oxcrypt_core::crypto::CipherCombo;
@@ -32,6 +33,8 @@ fn flipped(secret: u8) -> [u8; 64] {
 const KEY: u8 = 1;
 const CONTENT: u8 = 2;
 const PASSPHRASE: u8 = 3;
+const TARGET: u8 = 4;
+const ALL: [u8; 4] = [KEY, CONTENT, PASSPHRASE, TARGET];
 
 fn reveal(flipped: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut secret = Zeroizing::new(Vec::with_capacity(flipped.len()));
@@ -39,9 +42,9 @@ fn reveal(flipped: &[u8]) -> Zeroizing<Vec<u8>> {
     secret
 }
 
-fn passphrase() -> Zeroizing<Vec<u8>> {
-    // Letters, so that it is a text.
-    let mut secret = reveal(&flipped(PASSPHRASE));
+/// A secret that is a text, of letters.
+fn text(secret: u8) -> Zeroizing<Vec<u8>> {
+    let mut secret = reveal(&flipped(secret));
     secret.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
     secret
 }
@@ -54,7 +57,7 @@ fn make_the_vaults() {
         let path = Path::new(&dir).join(combo.name());
         fs::create_dir(&path).unwrap();
         let storage = LocalStorage::open(path).unwrap();
-        let (key, passphrase) = (reveal(&flipped(KEY)), passphrase());
+        let (key, passphrase, target) = (reveal(&flipped(KEY)), text(PASSPHRASE), text(TARGET));
         let recipe = Recipe {
             key: key.as_slice().try_into().unwrap(),
             combo,
@@ -63,49 +66,67 @@ fn make_the_vaults() {
         };
         let builder = VaultBuilder::create(&storage, recipe).unwrap();
         builder.file(&DirId::root(), "file", &reveal(&flipped(CONTENT)).repeat(2_000)).unwrap();
-        builder.symlink(&DirId::root(), "link", "target").unwrap();
+        builder.symlink(&DirId::root(), "link", std::str::from_utf8(&target).unwrap()).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn look_through_memory() {
+    let Some(dir) = std::env::var_os(DIR_VARIABLE) else { return };
+    for combo in CipherCombo::ALL {
+        let found = use_and_drop(&Path::new(&dir).join(combo.name()));
+        assert_eq!(found, [true; 4], "{combo}: the search finds what is there");
+        let left = ALL.map(copies);
+        assert_eq!(left, [0; 4], "{combo}: copies left of key, content, passphrase, link target");
     }
 }
 
 #[test]
 fn no_key_and_no_cleartext_is_left_in_memory_when_the_vault_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "secrets::make_the_vaults", "--ignored", "--quiet"])
-        .env(DIR_VARIABLE, dir.path())
-        .output()
-        .unwrap();
-    assert!(status.status.success(), "{status:?}");
-    for combo in CipherCombo::ALL {
-        let found = use_and_drop(&dir.path().join(combo.name()));
-        assert_eq!(found, [true, true, true], "{combo}: the search finds what is there");
-        let left = [KEY, CONTENT, PASSPHRASE].map(copies);
-        assert_eq!(left, [0, 0, 0], "{combo}: copies left of key, content, passphrase");
+    for part in ["secrets::make_the_vaults", "secrets::look_through_memory"] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", part, "--ignored", "--nocapture"])
+            .env(DIR_VARIABLE, dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
-/// Unlocks the vault, reads all there is in it, and says whether key, content and passphrase were found meanwhile.
-fn use_and_drop(path: &Path) -> [bool; 3] {
-    let passphrase = Passphrase::from_bytes(passphrase());
-    let locked = Locked::read(Arc::new(LocalStorage::open(path).unwrap())).unwrap();
-    let vault = locked.unlock(&passphrase, &VaultOptions::default()).unwrap();
-    let now = Instant::now();
-    let node = vault.lookup(&vault.root(), &Name::new("file").unwrap(), now).unwrap();
-    let file = vault.open(&node, now).unwrap();
-    for _ in 0..2 {
-        let mut buf = Zeroizing::new(vec![0; 128_000]);
-        assert_eq!(file.read_at(0, &mut buf).unwrap(), 128_000);
-    }
-    let link = vault.lookup(&vault.root(), &Name::new("link").unwrap(), now).unwrap();
-    assert_eq!(&*vault.read_link(&link, now).unwrap(), "target");
-    [KEY, CONTENT, PASSPHRASE].map(|secret| copies(secret) > 0)
+/// Unlocks the vault, reads all there is in it, each by a thread whose stack stays behind, and says which secrets were
+/// found meanwhile.
+fn use_and_drop(path: &Path) -> [bool; 4] {
+    let storage = Arc::new(LocalStorage::open(path).unwrap());
+    let unlock = move || {
+        let passphrase = Passphrase::from_bytes(text(PASSPHRASE));
+        let vault = Locked::read(storage).unwrap().unlock(&passphrase, &VaultOptions::default()).unwrap();
+        let is_found = copies(PASSPHRASE) > 0;
+        (vault, is_found)
+    };
+    let (vault, has_passphrase) = thread::spawn(unlock).join().unwrap();
+    let read = move || {
+        let now = Instant::now();
+        let node = vault.lookup(&vault.root(), &Name::new("file").unwrap(), now).unwrap();
+        let file = vault.open(&node, now).unwrap();
+        for _ in 0..2 {
+            let mut buf = Zeroizing::new(vec![0; 128_000]);
+            assert_eq!(file.read_at(0, &mut buf).unwrap(), 128_000);
+        }
+        let link = vault.lookup(&vault.root(), &Name::new("link").unwrap(), now).unwrap();
+        assert_eq!(vault.read_link(&link, now).unwrap().len(), 64);
+        [KEY, CONTENT, TARGET].map(|secret| copies(secret) > 0)
+    };
+    let [key, content, target] = thread::spawn(read).join().unwrap();
+    [key, content, has_passphrase, target]
 }
 
 /// How often a part of a secret stands in this process's writable memory.
 fn copies(secret: u8) -> usize {
     let mut needle = flipped(secret);
-    if secret == PASSPHRASE {
-        needle.copy_from_slice(&passphrase());
+    if secret == PASSPHRASE || secret == TARGET {
+        needle.copy_from_slice(&text(secret));
         for byte in &mut needle {
             *byte = !*byte;
         }
