@@ -244,6 +244,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_and_a_small_file_system_say_has_a_kind_that_helps() {
+        for (io, kind) in [
+            (io::ErrorKind::StaleNetworkFileHandle, ErrorKind::Incomplete),
+            (io::ErrorKind::FileTooLarge, ErrorKind::Unsupported),
+        ] {
+            assert_eq!(Error::from(io::Error::from(io)).kind(), kind);
+        }
+    }
+
+    #[test]
     fn what_no_vault_has_in_a_place_is_damage() {
         use io::ErrorKind as Io;
         for kind in [Io::IsADirectory, Io::NotADirectory, Io::InvalidInput] {

@@ -62,7 +62,7 @@ impl Tree {
             match self.node(dir, found, now) {
                 // It may be there under another spelling by now.
                 Err(error) if error.kind() == ErrorKind::NotFound => self.cache.forget_listing(id),
-                known => return known,
+                result => return result,
             }
             known = None;
         }
@@ -177,7 +177,12 @@ impl Tree {
         let (NodeKind::Symlink, Some(path)) = (node.kind(), node.ciphertext_file()) else {
             return Err(ErrorKind::NotASymlink.into());
         };
-        let target = self.decrypt_target(&path).map_err(|error| error.at(&path))?;
+        let target = self.decrypt_target(&path).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                self.cache.forget(node);
+            }
+            error.at(&path)
+        })?;
         self.cache.insert_target(node, &target, now);
         Ok(target)
     }
