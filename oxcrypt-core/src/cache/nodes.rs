@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{ClockCache, WeakTable};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
@@ -68,16 +68,19 @@ impl NodeCache {
     /// What is known of `name` in `dir`: a node, or that there is none.
     pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
         let Some(id) = dir.dir_id() else { return Probe::Ready(Err(ErrorKind::NotADirectory.into())) };
-        let absent = || Probe::Ready(Err(Error::new(ErrorKind::NotFound)));
-        match self.fresh(self.entries.get(&(id.clone(), name.clone())), now) {
-            Some(Some(node)) => return Probe::Ready(Ok(node)),
-            Some(None) => return absent(),
-            None => {}
+        let known =
+            self.entries.get(&(id.clone(), name.clone())).filter(|known| self.is_fresh(known.since, now));
+        // What was learnt of the name itself stands until a later listing says otherwise.
+        let since = known.as_ref().map(|known| known.since);
+        if let Some(listing) = self.listing(id, now).filter(|listing| since < Some(listing.since())) {
+            match listing.find(name) {
+                Some(found) => return self.node_of(dir, found, now).map(Ok).into(),
+                None if listing.is_exhaustive() => return Probe::Ready(Err(ErrorKind::NotFound.into())),
+                None => {}
+            }
         }
-        let Some(listing) = self.listing(id, now) else { return Probe::Absent };
-        match listing.find(name) {
-            Some(found) => self.node_of(dir, found, now).map(Ok).into(),
-            None if listing.is_exhaustive() => absent(),
+        match known {
+            Some(known) => Probe::Ready(known.value.ok_or_else(|| ErrorKind::NotFound.into())),
             None => Probe::Absent,
         }
     }
@@ -181,9 +184,11 @@ impl NodeCache {
     }
 
     fn fresh<T>(&self, known: Option<Stamped<T>>, now: Instant) -> Option<T> {
-        known
-            .filter(|known| now.saturating_duration_since(known.since) < self.max_age)
-            .map(|known| known.value)
+        known.filter(|known| self.is_fresh(known.since, now)).map(|known| known.value)
+    }
+
+    fn is_fresh(&self, since: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(since) < self.max_age
     }
 }
 
