@@ -52,8 +52,8 @@ fn main() {
         },
     ];
     println!(
-        "{:<20}{:>10}{:>12}{:>12}{:>12}{:>22}",
-        "load", "MiB", "cp s", "oxcrypt s", "speed", "ratios of the rounds"
+        "{:<20}{:>10}{:>12}{:>12}{:>12}   ratios of the rounds",
+        "load", "MiB", "cp s", "oxcrypt s", "speed"
     );
     for load in loads {
         let source = Source::make(&load);
@@ -62,7 +62,7 @@ fn main() {
         pairs.remove(0);
         let ratios: Vec<f64> = pairs.iter().map(|(cp, ours)| cp / ours).collect();
         println!(
-            "{:<20}{:>10}{:>12.3}{:>12.3}{:>10.2} x{:>22}",
+            "{:<20}{:>10}{:>12.3}{:>12.3}{:>10.2} x   {}",
             load.name,
             (load.files * load.len) >> 20,
             median(pairs.iter().map(|pair| pair.0)),

@@ -69,10 +69,15 @@ impl<'v> Walk<'v> {
     }
 
     fn enter(&mut self, dir: &Arc<Node>) -> Option<String> {
-        if self.visits.enter(dir) == Visit::Refused {
-            return Some(
-                "it leads to a directory that it lies in, or that too many entries lead to".to_owned(),
-            );
+        let refusal = match self.visits.enter(dir) {
+            Visit::First | Visit::Again => None,
+            Visit::Refused => {
+                Some("it leads to a directory that it lies in, or that too many entries lead to")
+            }
+            Visit::TooDeep => Some("it lies in more directories than are followed"),
+        };
+        if let Some(refusal) = refusal {
+            return Some(refusal.to_owned());
         }
         match self.vault.list(dir, Instant::now()) {
             Ok(listing) => {

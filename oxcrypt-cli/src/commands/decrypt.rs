@@ -17,10 +17,14 @@ use crate::open;
 use crate::output::Console;
 use crate::session::Session;
 
+/// Bytes of listings and the like to keep: those of the directories that the walk is in.
+const TREE_CACHE: usize = 8 << 20;
+
 pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     refuse_inside(&args.dest, &args.vault.vault)?;
-    // Every chunk is read once, so there is no point in keeping any.
-    let vault = open::unlock(&args.vault, &VaultOptions::default().chunk_cache_bytes(0), session)?;
+    // Everything is read once, so there is no point in keeping much of it.
+    let options = VaultOptions::default().chunk_cache_bytes(0).tree_cache_bytes(TREE_CACHE);
+    let vault = open::unlock(&args.vault, &options, session)?;
     raise_file_limit();
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());

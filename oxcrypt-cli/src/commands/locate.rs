@@ -43,6 +43,7 @@ fn reverse(vault: &Vault, path: &CiphertextPath, session: &mut Session) -> Resul
     let (node, is_damaged) = match vault.locate(path, Instant::now(), |_| true) {
         Ok(Located::Entry(node)) => (node, false),
         Ok(Located::Damaged(dir)) => (dir, true),
+        // Nobody stops it: a signal ends the program.
         Ok(Located::Stopped) => return Err(Failure::said(Code::Interrupted)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             session.console.error(format_args!("{path}: nothing in the vault leads there"));

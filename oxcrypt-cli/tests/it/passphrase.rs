@@ -1,7 +1,7 @@
 //! Where the passphrase may come from, and that it does not show.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 
 #[cfg(target_os = "linux")]
@@ -54,9 +54,17 @@ fn on_a_terminal(command: &str, typed: &str) -> Option<(Option<i32>, String)> {
         skip("there is no `script` to make a terminal with");
         return None;
     };
-    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    Some((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut byte = [0];
+    // Typed before anybody asks, Ctrl-C would be somebody else's.
+    while !shown.ends_with(b"Passphrase: ") && stdout.read(&mut byte).unwrap() > 0 {
+        shown.push(byte[0]);
+    }
+    stdin.write_all(typed.as_bytes()).unwrap();
+    stdout.read_to_end(&mut shown).unwrap();
+    drop(stdin);
+    Some((child.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned()))
 }
 
 #[cfg(target_os = "linux")]
