@@ -204,6 +204,7 @@ mod probe;
 mod small_file;
 mod tree;
 mod vault;
+mod warning;
 
 pub use ciphertext_path::CiphertextPath;
 pub use error::{Error, ErrorKind, Result};

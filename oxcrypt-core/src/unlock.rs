@@ -15,6 +15,7 @@ use crate::vault::{Vault, VaultOptions};
 
 pub use crate::config::{ConfigError, KeySource};
 pub use crate::masterkey_file::{Passphrase, ScryptParams};
+pub use crate::warning::Warning;
 
 /// Why a vault cannot be unlocked. Each case asks something else of people, and its text says what.
 #[derive(Debug, Error)]
@@ -90,21 +91,6 @@ fn migration_hint(what: &str) -> &'static str {
     } else {
         ""
     }
-}
-
-/// Something odd about a vault that is no reason not to open it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Warning {
-    /// The config names a masterkey file elsewhere, which is never followed.
-    #[error("vault.cryptomator names another masterkey file than the vault's own; it was ignored")]
-    ForeignMasterkeyFile,
-    /// The version in the masterkey file is not the one that was written with this key.
-    #[error("the version in masterkey.cryptomator was changed")]
-    VersionNotAuthentic,
-    /// The passphrase is guessed too fast.
-    #[error("the passphrase is protected less than any official client would (scrypt cost too low)")]
-    WeakScrypt,
 }
 
 /// What a vault says of itself before it is unlocked. Nobody has vouched for any of it.

@@ -19,7 +19,7 @@ use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
 use crate::storage::{BlockStorage, Metadata};
 use crate::tree::Tree;
-use crate::unlock::Warning;
+use crate::warning::Warning;
 
 mod locate;
 
