@@ -178,7 +178,7 @@ fn walk(vault: &Vault) {
     let now = Instant::now();
     let (mut visits, mut open, mut lists) = (Visits::default(), vec![vault.root()], 0);
     while let Some(dir) = open.pop() {
-        if visits.enter(&dir) == Visit::Refused {
+        if matches!(visits.enter(&dir), Visit::Refused | Visit::TooDeep) {
             continue;
         }
         lists += 1;

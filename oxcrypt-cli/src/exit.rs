@@ -73,6 +73,12 @@ impl Failure {
         Self::new(code_of(error.kind()), format_args!("{}: {error}", printable(&path.to_string())))
     }
 
+    /// Nothing was found, and a part of the vault could not be searched.
+    pub(crate) fn search(error: &Error) -> Self {
+        let code = code_of(error.kind());
+        Self::new(code, format_args!("not found, but not everything could be searched: {error}"))
+    }
+
     /// Writing to standard output failed. Whoever closed a pipe has seen enough, and that is no failure.
     pub(crate) fn output(error: &io::Error) -> Self {
         match error.kind() {

@@ -49,7 +49,7 @@ fn reverse(vault: &Vault, path: &CiphertextPath, session: &mut Session) -> Resul
             session.console.error(format_args!("{path}: nothing in the vault leads there"));
             return Err(Failure::said(Code::Partial));
         }
-        Err(error) => return Err(Failure::entry(&vault.root().path(), &error)),
+        Err(error) => return Err(Failure::search(&error)),
     };
     let found = node.path().to_string();
     if session.out.is_json() {
