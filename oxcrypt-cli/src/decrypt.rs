@@ -12,5 +12,6 @@ mod progress;
 mod queue;
 mod unfinished;
 
-pub(crate) use destination::{Destination, FileId, Options};
+pub(crate) use destination::{FileId, Options};
+pub(crate) use folder::Folder;
 pub(crate) use job::{Event, Fatal, Job, Settings};

@@ -10,7 +10,7 @@ use oxcrypt_core::{Follow, Node, VaultOptions, VaultPath};
 use serde_json::json;
 
 use crate::args::DecryptArgs;
-use crate::decrypt::{Destination, Event, Fatal, FileId, Job, Options, Settings};
+use crate::decrypt::{Event, Fatal, FileId, Folder, Job, Options, Settings};
 use crate::exit::{Code, Failure, Result};
 use crate::lock::lock;
 use crate::open;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());
     let options = Options { force: args.force, resume: args.resume, vault: id_of(&args.vault.vault) };
-    let dest = Destination::open(&args.dest, options).map_err(|error| {
+    let dest = Folder::open(&args.dest, options).map_err(|error| {
         Failure::failed(format_args!("cannot decrypt to {}: {error}", args.dest.display()))
     })?;
     let destination = Arc::clone(dest.destination());
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     };
     let job = Job::new(&vault, settings(args), console, interrupt, &on_event);
     let starts = starts(&job, &args.paths)?;
-    let result = job.run(&starts, &dest).and_then(|()| Destination::sync(&dest).map_err(Fatal::Destination));
+    let result = job.run(&starts, &dest).and_then(|()| dest.sync().map_err(Fatal::Destination));
     if is_json {
         lock(&out).object(job.counts().as_json())?;
     }

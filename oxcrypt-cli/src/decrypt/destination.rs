@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::folder::Folder;
 use super::host_name::Rules;
 use crate::lock::lock;
 
@@ -22,7 +19,7 @@ const UNFINISHED: (&str, &str) = (".oxcrypt-", ".part");
 /// How long to wait for the file system's clock to tick. Coarser ones tell less, which is no harm.
 const TICK: Duration = Duration::from_millis(40);
 
-/// What [`Destination::open`] is told.
+/// What a destination is opened for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// Replace what is there.
@@ -48,20 +45,19 @@ pub(crate) struct Destination {
     /// Tells the temporary names of two runs apart.
     process: u32,
     next: AtomicU64,
-    unfinished: Mutex<HashMap<String, Arc<Folder>>>,
+    /// Files that are not whole yet, and the folders they are in.
+    unfinished: Mutex<HashMap<String, Arc<Dir>>>,
     pub(super) open_folders: AtomicUsize,
     max_folders: usize,
 }
 
 impl Destination {
-    /// Opens the folder at `path`, which is created if need be, with the folders on the way to it.
-    pub(crate) fn open(path: &Path, options: Options) -> io::Result<Arc<Folder>> {
-        let is_new = create(path)?;
-        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+    /// What there is to know of the destination at `dir`, which is asked with a file that is gone afterwards.
+    pub(super) fn of(dir: &Dir, is_new: bool, options: Options) -> io::Result<Self> {
         let mut destination = Self {
-            rules: Rules { max_len: max_name_len(&dir), folds_case: false, is_windows: cfg!(windows) },
+            rules: Rules { max_len: max_name_len(dir), folds_case: false, is_windows: cfg!(windows) },
             options,
-            syncs_files: !is_local(&dir),
+            syncs_files: !is_local(dir),
             started: None,
             process: std::process::id(),
             next: AtomicU64::new(0),
@@ -69,9 +65,9 @@ impl Destination {
             open_folders: AtomicUsize::new(0),
             max_folders: max_folders(),
         };
-        destination.refuse_vault(&dir)?;
-        destination.probe(&dir, is_new)?;
-        Folder::root(dir, is_new, Arc::new(destination))
+        destination.refuse_vault(dir)?;
+        destination.probe(dir, is_new)?;
+        Ok(destination)
     }
 
     /// Whether no more folders should be open at a time.
@@ -81,22 +77,10 @@ impl Destination {
 
     /// Removes what is not finished. For the end of a run that cannot wait for its workers.
     pub(crate) fn remove_unfinished(&self) {
-        for (name, folder) in std::mem::take(&mut *lock(&self.unfinished)) {
-            folder.remove(&name);
+        for (name, dir) in std::mem::take(&mut *lock(&self.unfinished)) {
+            // Where that fails, it stays, and nobody is worse off.
+            drop(dir.remove_file(name));
         }
-    }
-
-    /// Makes everything durable, and tells of errors that came up only after a file was closed, where the system can.
-    pub(crate) fn sync(root: &Folder) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{Mode, OFlags, openat, syncfs};
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            syncfs(openat(root.dir(), ".", flags, Mode::empty())?)?;
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = root;
-        Ok(())
     }
 
     /// Whether an entry was made or changed since this run began: most likely by this run itself, for another entry of
@@ -110,13 +94,13 @@ impl Destination {
         format!("{start}{:x}-{:x}{end}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn begun(&self, name: &str, folder: &Arc<Folder>) {
-        lock(&self.unfinished).insert(name.to_owned(), Arc::clone(folder));
+    pub(super) fn begun(&self, name: &str, dir: &Arc<Dir>) {
+        lock(&self.unfinished).insert(name.to_owned(), Arc::clone(dir));
     }
 
     pub(super) fn ended(&self, name: &str) {
-        let folder = lock(&self.unfinished).remove(name);
-        drop(folder);
+        let dir = lock(&self.unfinished).remove(name);
+        drop(dir);
     }
 
     /// A vault may hold a folder of the name that its own folder has, and be decrypted beside itself.
@@ -137,7 +121,7 @@ impl Destination {
         Ok(())
     }
 
-    /// Asks the file system, with a file that is gone afterwards, whether it takes `A` and `a` for one name, and what
+    /// Asks the file system whether it takes `A` and `a` for one name, and what
     /// time it is there.
     fn probe(&mut self, dir: &Dir, is_new: bool) -> io::Result<()> {
         let (name, file) = loop {
@@ -172,28 +156,6 @@ pub(super) fn is_leftover(name: &OsStr) -> bool {
     let numbers = name.to_str().and_then(|name| name.strip_prefix(start)?.strip_suffix(end)?.split_once('-'));
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
     numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
-}
-
-/// Creates a folder that only its owner may look into, for cleartext comes to lie in it. False if it is there already.
-fn create(path: &Path) -> io::Result<bool> {
-    if path.is_dir() {
-        return Ok(false);
-    }
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    create_private(path).map(|()| true)
-}
-
-#[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<()> {
-    std::fs::create_dir(path)
 }
 
 #[cfg(unix)]

@@ -4,21 +4,22 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, SystemTimeSpec};
-use cap_std::fs::{Dir, DirBuilder, OpenOptions};
+use cap_fs_ext::{DirExt, SystemTimeSpec};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder};
 
-use super::destination::{Destination, is_leftover};
-use super::unfinished::Unfinished;
+use super::destination::{Destination, Options, is_leftover};
 use crate::lock::lock;
 
 /// A folder of the destination. When the last one who works in it is done, it gets its time.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    dir: Dir,
+    dir: Arc<Dir>,
     parent: Option<Arc<Self>>,
     modified: Option<SystemTime>,
     /// It was made by this run, so nothing can be in it but what this run puts there.
@@ -34,7 +35,7 @@ pub(crate) enum Existing {
         len: u64,
         modified: Option<SystemTime>,
     },
-    Link(std::path::PathBuf),
+    Link(PathBuf),
     Other,
     /// This run put it there, for another entry.
     OfThisRun,
@@ -49,7 +50,11 @@ pub(crate) struct Like {
 }
 
 impl Folder {
-    pub(super) fn root(dir: Dir, is_new: bool, destination: Arc<Destination>) -> io::Result<Arc<Self>> {
+    /// Opens the folder at `path` as a destination. It is created if need be, with the folders on the way to it.
+    pub(crate) fn open(path: &Path, options: Options) -> io::Result<Arc<Self>> {
+        let is_new = create(path)?;
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        let destination = Arc::new(Destination::of(&dir, is_new, options)?);
         Self::new(dir, None, Like::default(), is_new, destination)
     }
 
@@ -62,8 +67,14 @@ impl Folder {
     ) -> io::Result<Arc<Self>> {
         destination.refuse_vault(&dir)?;
         destination.open_folders.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            Self { dir, parent, modified: like.modified, is_new, taken: Mutex::default(), destination };
+        let folder = Self {
+            dir: Arc::new(dir),
+            parent,
+            modified: like.modified,
+            is_new,
+            taken: Mutex::default(),
+            destination,
+        };
         folder.clear_leftovers();
         Ok(Arc::new(folder))
     }
@@ -73,9 +84,23 @@ impl Folder {
         &self.destination
     }
 
-    #[cfg(target_os = "linux")]
-    pub(super) fn dir(&self) -> &Dir {
+    pub(super) fn dir(&self) -> &Arc<Dir> {
         &self.dir
+    }
+
+    /// Makes everything durable, and tells of errors that came up only after a file was closed, where the system can.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "Linux can")
+    )]
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Mode, OFlags, openat, syncfs};
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            syncfs(openat(&self.dir, ".", flags, Mode::empty())?)?;
+        }
+        Ok(())
     }
 
     /// The name to use here for the entry `name` of the vault.
@@ -124,40 +149,10 @@ impl Folder {
         }))
     }
 
-    /// Begins a file under a name of its own. `mode` are the permissions to have, as far as the umask lets them.
-    pub(crate) fn begin(self: &Arc<Self>, mode: Option<u32>) -> io::Result<Unfinished> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).follow(FollowSymlinks::No);
-        #[cfg(unix)]
-        if let Some(mode) = mode {
-            use cap_std::fs::OpenOptionsExt as _;
-            options.mode(mode & 0o777 | 0o600);
-        }
-        #[cfg(not(unix))]
-        let _ = mode;
-        loop {
-            let name = self.destination.temporary_name();
-            match self.dir.open_with(&name, &options) {
-                Ok(file) => {
-                    self.destination.begun(&name, self);
-                    return Ok(Unfinished::new(Arc::clone(self), name, file.into_std()));
-                }
-                // A process of the same number left it behind.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// Makes a symbolic link. Whatever its target says, nothing here ever follows it.
-    pub(crate) fn link(
-        self: &Arc<Self>,
-        name: &str,
-        target: &str,
-        modified: Option<SystemTime>,
-    ) -> io::Result<()> {
+    pub(crate) fn link(&self, name: &str, target: &str, modified: Option<SystemTime>) -> io::Result<()> {
         let temporary = self.destination.temporary_name();
-        self.destination.begun(&temporary, self);
+        self.destination.begun(&temporary, &self.dir);
         let made = make_link(&self.dir, target, &temporary).and_then(|()| {
             if let Some(modified) = modified {
                 // Not every file system has times for links, and nobody misses them.
@@ -243,6 +238,28 @@ impl Drop for Folder {
             parent = folder.parent.take();
         }
     }
+}
+
+/// Creates a folder that only its owner may look into, for cleartext comes to lie in it. False if it is there already.
+fn create(path: &Path) -> io::Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    create_private(path).map(|()| true)
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    std::fs::create_dir(path)
 }
 
 #[cfg(unix)]

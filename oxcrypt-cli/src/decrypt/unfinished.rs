@@ -5,6 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
+use cap_std::fs::OpenOptions;
+
 use super::folder::Folder;
 
 /// A file under a temporary name. Dropping it removes it.
@@ -16,8 +19,29 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    pub(super) fn new(folder: Arc<Folder>, name: String, file: File) -> Self {
-        Self { folder, name, file: Some(file) }
+    /// Begins a file in `folder`. `mode` are the permissions to have, as far as the umask lets them.
+    pub(crate) fn begin(folder: &Arc<Folder>, mode: Option<u32>) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).follow(FollowSymlinks::No);
+        #[cfg(unix)]
+        if let Some(mode) = mode {
+            use cap_std::fs::OpenOptionsExt as _;
+            options.mode(mode & 0o777 | 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = mode;
+        loop {
+            let name = folder.destination().temporary_name();
+            match folder.dir().open_with(&name, &options) {
+                Ok(file) => {
+                    folder.destination().begun(&name, folder.dir());
+                    return Ok(Self { folder: Arc::clone(folder), name, file: Some(file.into_std()) });
+                }
+                // A process of the same number left it behind.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Writes at an offset; any number of threads may.

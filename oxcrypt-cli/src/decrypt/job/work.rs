@@ -119,8 +119,8 @@ impl Job<'_> {
         }
         // Known since the file was opened.
         let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
-        let to =
-            found.folder.begin(attributes.owner.map(|owner| owner.mode)).map_err(Stopped::Destination)?;
+        let to = Unfinished::begin(&found.folder, attributes.owner.map(|owner| owner.mode))
+            .map_err(Stopped::Destination)?;
         Ok(Some((file, to, attributes)))
     }
 
