@@ -11,6 +11,8 @@ use zeroize::zeroize_stack;
 use crate::chunk::Layout;
 
 mod content;
+mod ctrmac;
+mod gcm;
 mod header;
 mod key;
 mod keywrap;

@@ -5,16 +5,11 @@
 
 use zeroize::Zeroize;
 
+use super::ctrmac::{self, CtrMac, MAC_LEN};
+use super::gcm::{self, Gcm};
 use super::header::HeaderNonce;
 use super::{AuthenticationFailed, FileHeader, MasterKey, fill_random};
 use crate::chunk::{ChunkIndex, Layout};
-
-mod ctrmac;
-mod gcm;
-
-use ctrmac::CtrMac;
-pub(super) use ctrmac::{Aes256Ctr, MAC_LEN};
-pub(super) use gcm::Gcm;
 
 /// Encrypts and decrypts the chunks of one file, on the caller's buffers and without allocating.
 ///

@@ -5,7 +5,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::content::{Aes256Ctr, Gcm};
+use super::ctrmac::Aes256Ctr;
+use super::gcm::Gcm;
 use super::{AuthenticationFailed, CipherCombo, ContentKey, MasterKey, array, fill_random, wipe_stack};
 
 /// Before the key lie 8 bytes that once held the cleartext's length. Written as FF, ignored when read: old files have

@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 use super::AuthenticationFailed;
 use crate::crypto::wipe_stack;
 
-pub(in crate::crypto) type Aes256Ctr = Ctr128BE<Aes256>;
+pub(super) type Aes256Ctr = Ctr128BE<Aes256>;
 
 pub(super) const NONCE_LEN: usize = 16;
 /// Length of an HMAC-SHA256.
-pub(in crate::crypto) const MAC_LEN: usize = 32;
+pub(super) const MAC_LEN: usize = 32;
 
 /// The cipher of one file. The MAC key is the vault's, not the file's: the header's nonce tells files apart.
 pub(super) struct CtrMac {

@@ -11,9 +11,9 @@ mod aws_lc;
 mod rust_crypto;
 
 #[cfg(all(feature = "aws-lc", any(target_os = "linux", target_os = "macos")))]
-pub(in crate::crypto) use aws_lc::Gcm;
+pub(super) use aws_lc::Gcm;
 #[cfg(not(all(feature = "aws-lc", any(target_os = "linux", target_os = "macos"))))]
-pub(in crate::crypto) use rust_crypto::Gcm;
+pub(super) use rust_crypto::Gcm;
 
 pub(super) const NONCE_LEN: usize = 12;
 pub(super) const TAG_LEN: usize = 16;
