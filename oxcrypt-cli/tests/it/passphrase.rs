@@ -1,7 +1,9 @@
 //! Where the passphrase may come from, and that it does not show.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+#[cfg(target_os = "linux")]
+use std::io::Read as _;
+use std::io::Write as _;
 use std::process::Stdio;
 
 #[cfg(target_os = "linux")]

@@ -11,9 +11,7 @@ pub(in crate::crypto) struct Gcm(Box<Aes256Gcm>);
 
 impl Gcm {
     pub(in crate::crypto) fn new(key: &[u8; 32]) -> Self {
-        let cipher = boxed(key);
-        wipe_stack();
-        Self(cipher)
+        Self(below(|| Box::new(Aes256Gcm::new(key.into()))))
     }
 
     pub(in crate::crypto) fn encrypt_in_place(
@@ -22,7 +20,7 @@ impl Gcm {
         aad: &[u8],
         payload: &mut [u8],
     ) -> [u8; TAG_LEN] {
-        let tag = self.0.encrypt_inout_detached(nonce.into(), aad, payload.into());
+        let tag = below(|| self.0.encrypt_inout_detached(nonce.into(), aad, payload.into()));
         tag.expect("a chunk is short enough for GCM").into()
     }
 
@@ -35,8 +33,7 @@ impl Gcm {
         clear: &mut [u8],
     ) -> Result<(), AuthenticationFailed> {
         let buffers = InOutBuf::new(ciphertext, clear).map_err(|_| AuthenticationFailed)?;
-        self.0
-            .decrypt_inout_detached(nonce.into(), aad, buffers, tag.into())
+        below(|| self.0.decrypt_inout_detached(nonce.into(), aad, buffers, tag.into()))
             .map_err(|_| AuthenticationFailed)
     }
 
@@ -47,13 +44,20 @@ impl Gcm {
         payload: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), AuthenticationFailed> {
-        let opened = self.0.decrypt_inout_detached(nonce.into(), aad, payload.into(), tag.into());
-        opened.map_err(|_| AuthenticationFailed)
+        below(|| self.0.decrypt_inout_detached(nonce.into(), aad, payload.into(), tag.into()))
+            .map_err(|_| AuthenticationFailed)
     }
+}
+
+/// Runs `work` and wipes what it left on the stack: key schedules, and blocks of cleartext.
+fn below<T>(work: impl FnOnce() -> T) -> T {
+    let result = run(work);
+    wipe_stack();
+    result
 }
 
 /// A frame of its own, which lies below the caller's when that wipes the stack.
 #[inline(never)]
-fn boxed(key: &[u8; 32]) -> Box<Aes256Gcm> {
-    Box::new(Aes256Gcm::new(key.into()))
+fn run<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
