@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM, SIGHUP and SIGQUIT: the program ends soon, and leaves nothing half done behind.
 
+use std::io::{self, Write as _};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,8 @@ impl Interrupt {
                     process::exit(Code::Interrupted as i32);
                 });
                 tidy();
+                // Standard error may be gone, too.
+                drop(io::stderr().write_all(b"oxcrypt: interrupted while the storage did not answer\n"));
                 process::exit(Code::Interrupted as i32);
             })),
             _ => process::exit(Code::Interrupted as i32),
@@ -120,7 +123,6 @@ impl Terminal {
     }
 
     fn restore(self) {
-        use std::io::Write as _;
         let Self(mut tty, settings) = self;
         let _ = rustix::termios::tcsetattr(&tty, rustix::termios::OptionalActions::Now, &settings);
         drop(tty.write_all(b"\n"));
