@@ -2,5 +2,7 @@
 //!
 //! [`oxcrypt-core`](https://docs.rs/oxcrypt-core) blocks for as long as its storage does. This crate will stand above
 //! it: a scheduler that gives every request its answer by a deadline, from memory while storage hangs, on a bounded
-//! number of threads. It is empty so far: the version that has it is the next one.
+//! number of threads. So far it only knows what time is.
 #![forbid(unsafe_code)]
+
+pub mod clock;
