@@ -1,0 +1,276 @@
+//! Who runs, who waits, who is answered: the rules of the scheduler as a state machine without threads or a clock.
+//!
+//! Each method of [`Plan`] is one step: something has happened, it is `now` such a time, and what is to be done about
+//! it is appended to `out`. The plan owns jobs and replies while they wait, so nobody keeps tables beside it, and it
+//! drops none of them itself. No step searches: each costs a few operations on sorted maps for each action it causes.
+//!
+//! # What it promises
+//!
+//! * Each request is answered exactly once, and at its deadline at the latest.
+//! * What was answered before it began never begins. What has begun goes on until storage returns, and whoever asks
+//!   for the same in the meantime shares it.
+//! * No more runs than there are slots ([`Limits::threads`]), and no more waits than the queues may hold, whatever
+//!   storage does.
+//! * Where slots are free, nothing waits that may begin.
+//!
+//! # Mutations
+//!
+//! [`Class::Namespace`] and [`Class::WriteBack`] have their slots and their rule for stalled operations, and nothing
+//! else yet: the turns that order the mutations of an object are missing. They belong to the line of an object in
+//! `queues`, beside the rule that decides today whether it may begin something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use crate::clock::Time;
+
+mod alarms;
+mod answers;
+mod census;
+mod class;
+mod dispatch;
+mod failures;
+mod flight;
+mod held;
+mod limits;
+mod queues;
+mod ranking;
+mod request;
+mod scouts;
+mod slots;
+mod waiter;
+
+pub use census::{Census, Counters};
+pub use class::{Class, PerClass};
+pub use limits::{KernelQueue, Limits};
+pub use request::{
+    Action, Answer, Caller, FlightId, ObjectId, Outcome, Part, Request, Verdict, WaiterId, Why, Work,
+};
+
+use alarms::Alarms;
+use failures::Failures;
+use flight::{Flight, Flights, State};
+use held::Held;
+use queues::Queues;
+use scouts::Scouts;
+use slots::Slots;
+use waiter::{Seat, Waiter, hull};
+
+/// The state of all requests and operations.
+pub struct Plan<W: Work> {
+    limits: Limits,
+    last_waiter: u64,
+    waiters: BTreeMap<WaiterId, Waiter<W>>,
+    flights: Flights<W>,
+    queues: Queues,
+    slots: Slots,
+    scouts: Scouts,
+    /// Where the next scout is looked for.
+    scout_turn: usize,
+    /// When the next one may start, where one is wanted.
+    scout_wake: Option<Time>,
+    /// Which of meta and demand is next.
+    meta_first: bool,
+    /// Stalled operations that still hold a slot of their class, because the reserve had none for them.
+    stranded: BTreeSet<FlightId>,
+    failures: Failures,
+    held: Option<Held>,
+    alarms: Alarms,
+    drained: bool,
+    counters: Counters,
+}
+
+impl<W: Work> Plan<W> {
+    /// A plan with nothing in it.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            last_waiter: 0,
+            waiters: BTreeMap::new(),
+            flights: Flights::new(),
+            queues: Queues::new(limits.clone()),
+            slots: Slots::new(limits.clone()),
+            scouts: Scouts::new(limits.scout_pause, limits.longest_scout_pause),
+            scout_turn: 0,
+            scout_wake: None,
+            meta_first: true,
+            stranded: BTreeSet::new(),
+            failures: Failures::new(limits.failure_memory, limits.failures),
+            held: limits.kernel_queue.map(Held::new),
+            alarms: Alarms::default(),
+            drained: false,
+            counters: Counters::default(),
+            limits,
+        }
+    }
+
+    /// Takes a request. It may be answered before this returns; its id is good for [`cancel`](Self::cancel) until then.
+    pub fn submit(&mut self, request: Request<W>, now: Time, out: &mut Vec<Action<W>>) -> WaiterId {
+        self.catch_up(now, out);
+        self.last_waiter += 1;
+        self.counters.submitted += 1;
+        let id = WaiterId(self.last_waiter);
+        let pages = hull(request.parts.iter().map(|part| &part.pages));
+        let verdict = self.refuses(&request, &pages, now);
+        match verdict {
+            // Closing is done for its own sake, whoever waits for it.
+            Some(verdict) if request.class != Class::Close => refuse(request, verdict, out),
+            _ => self.admit(id, request, pages, now, out),
+        }
+        if let Some(verdict) = verdict {
+            self.dismiss(id, verdict, Vec::new(), out);
+        }
+        self.settle(now, out);
+        id
+    }
+
+    /// Answers a request without a value, if it has not been answered. Its operations go on if they have begun.
+    pub fn cancel(&mut self, waiter: WaiterId, why: Why, now: Time, out: &mut Vec<Action<W>>) {
+        self.catch_up(now, out);
+        self.dismiss(waiter, Verdict::Cancelled(why), Vec::new(), out);
+        self.settle(now, out);
+    }
+
+    /// Takes what an operation came to, and gives it to all who wait for it, however late it is.
+    pub fn finish(
+        &mut self,
+        flight: FlightId,
+        outcome: Outcome<W::Value>,
+        now: Time,
+        out: &mut Vec<Action<W>>,
+    ) {
+        // First the value and then what is due: where both come at once, a value is the better answer.
+        self.land(flight, outcome, now, out);
+        self.catch_up(now, out);
+        self.settle(now, out);
+    }
+
+    /// Does what is due. To be called at [`next_wake`](Self::next_wake); at other times it does no harm.
+    pub fn tick(&mut self, now: Time, out: &mut Vec<Action<W>>) {
+        self.catch_up(now, out);
+        self.settle(now, out);
+    }
+
+    /// Answers every request, and all that come after. What runs goes on; of what waits, only handles are still closed.
+    pub fn drain(&mut self, now: Time, out: &mut Vec<Action<W>>) {
+        self.drained = true;
+        while let Some((&waiter, _)) = self.waiters.first_key_value() {
+            self.dismiss(waiter, Verdict::Drained, Vec::new(), out);
+        }
+        self.catch_up(now, out);
+        self.settle(now, out);
+    }
+
+    /// When something is due next, if nothing happens before. `None` while there is nothing to wait for.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Time> {
+        self.alarms.first().into_iter().chain(self.scout_wake).min()
+    }
+
+    /// What the plan holds.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        Census {
+            waiters: self.waiters.len(),
+            held: self.held.as_ref().map_or(0, Held::len),
+            flights: self.flights.len(),
+            objects: self.queues.objects(),
+            reserve_left: self.slots.reserve_left(),
+            failures: self.failures.len(),
+            alarms: self.alarms.len(),
+            down: self.slots.is_down(),
+        }
+    }
+
+    /// What the plan has seen.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The verdict on a request that need not even wait.
+    fn refuses(&mut self, request: &Request<W>, pages: &Range<u64>, now: Time) -> Option<Verdict> {
+        if self.drained {
+            return Some(Verdict::Drained);
+        }
+        let recalled = self.failures.recalls(request.caller, request.object, pages, now);
+        if recalled {
+            self.counters.recalled += 1;
+        }
+        if recalled || request.deadline.is_due(now) {
+            return Some(self.late(request.stale));
+        }
+        request.parts.is_empty().then_some(Verdict::Done)
+    }
+
+    /// Lets a request wait for its operations, those under way and those that are yet to begin.
+    fn admit(
+        &mut self,
+        id: WaiterId,
+        request: Request<W>,
+        pages: Range<u64>,
+        now: Time,
+        out: &mut Vec<Action<W>>,
+    ) {
+        let Request { class, object, parts, reply, deadline, caller, stale, kernel } = request;
+        let mut waiter = Waiter {
+            reply,
+            object,
+            caller,
+            pages,
+            deadline,
+            seats: Vec::with_capacity(parts.len()),
+            stale_at: stale.then(|| now + self.limits.patience),
+            held_at: kernel.filter(|_| self.held.is_some()).map(|bytes| (now + self.limits.patience, bytes)),
+            begun: false,
+        };
+        for part in parts {
+            let (flight, begun) = self.board(id, class, object, part, out);
+            waiter.begun |= begun;
+            waiter.seats.push(Seat::Waiting(flight));
+        }
+        for (time, alarm) in waiter.alarms(id) {
+            self.alarms.set(time, alarm);
+        }
+        self.waiters.insert(id, waiter);
+    }
+
+    /// Joins the operation that does the same, or queues one. Returns whether it has begun.
+    fn board(
+        &mut self,
+        waiter: WaiterId,
+        class: Class,
+        object: ObjectId,
+        part: Part<W>,
+        out: &mut Vec<Action<W>>,
+    ) -> (FlightId, bool) {
+        let known = self.flights.find(object, part.key.as_ref());
+        if let Some((id, flight)) = known.and_then(|id| Some((id, self.flights.get_mut(id)?))) {
+            out.push(Action::DropJob(part.job));
+            self.counters.joined += 1;
+            flight.waiters.insert(waiter);
+            if let State::Waiting { place, .. } = &mut flight.state
+                && class.outranks(flight.class)
+            {
+                self.queues.remove(object, flight.class, *place);
+                *place = self.queues.push(object, class, id);
+                flight.class = class;
+            }
+            return (id, flight.has_begun());
+        }
+        let id = self.flights.next_id();
+        let place = self.queues.push(object, class, id);
+        let (key, pages, job) = (part.key, part.pages, part.job);
+        let waiters = BTreeSet::from([waiter]);
+        let state = State::Waiting { job, place };
+        self.flights.insert(id, Flight { object, class, key, pages, waiters, state });
+        (id, false)
+    }
+}
+
+/// Answers a request that is not let in.
+fn refuse<W: Work>(request: Request<W>, verdict: Verdict, out: &mut Vec<Action<W>>) {
+    let Request { reply, parts, .. } = request;
+    out.push(Action::Answer(Answer { reply, verdict, values: Vec::new(), begun: false }));
+    out.extend(parts.into_iter().map(|part| Action::DropJob(part.job)));
+}

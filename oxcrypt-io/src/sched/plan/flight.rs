@@ -1,0 +1,110 @@
+//! An operation, from when somebody wants it until storage returns it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::mem;
+use std::ops::Range;
+
+use crate::clock::Time;
+
+use super::class::Class;
+use super::queues::Place;
+use super::request::{FlightId, ObjectId, WaiterId, Work};
+use super::slots::Slot;
+
+/// One operation and those who wait for it.
+pub(super) struct Flight<W: Work> {
+    pub(super) object: ObjectId,
+    pub(super) class: Class,
+    pub(super) key: Option<W::Key>,
+    pub(super) pages: Range<u64>,
+    pub(super) waiters: BTreeSet<WaiterId>,
+    pub(super) state: State<W::Job>,
+}
+
+/// A flight has its job until it begins, and a slot from then on.
+#[derive(Debug)]
+pub(super) enum State<J> {
+    Waiting { job: J, place: Place },
+    Running(Run),
+}
+
+/// An operation that runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) slot: Slot,
+    /// When it will have stalled, or has.
+    pub(super) stalls_at: Time,
+    pub(super) stalled: bool,
+    /// Whether somebody left it because it took too long.
+    pub(super) given_up: bool,
+}
+
+impl<W: Work> Flight<W> {
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
+    pub(super) fn run(&mut self) -> Option<&mut Run> {
+        match &mut self.state {
+            State::Running(run) => Some(run),
+            State::Waiting { .. } => None,
+        }
+    }
+
+    /// Lets it run, and returns what it takes to do so and the place it waited at.
+    pub(super) fn begin(&mut self, slot: Slot, stalls_at: Time) -> Option<(W::Job, Place)> {
+        let run = Run { slot, stalls_at, stalled: false, given_up: false };
+        match mem::replace(&mut self.state, State::Running(run)) {
+            State::Waiting { job, place } => Some((job, place)),
+            running @ State::Running(_) => {
+                self.state = running;
+                None
+            }
+        }
+    }
+}
+
+/// All flights, and where to join them.
+pub(super) struct Flights<W: Work> {
+    last: u64,
+    all: HashMap<FlightId, Flight<W>>,
+    keys: HashMap<(ObjectId, W::Key), FlightId>,
+}
+
+impl<W: Work> Flights<W> {
+    pub(super) fn new() -> Self {
+        Self { last: 0, all: HashMap::new(), keys: HashMap::new() }
+    }
+
+    pub(super) fn next_id(&mut self) -> FlightId {
+        self.last += 1;
+        FlightId(self.last)
+    }
+
+    pub(super) fn insert(&mut self, id: FlightId, flight: Flight<W>) {
+        if let Some(key) = &flight.key {
+            self.keys.insert((flight.object, key.clone()), id);
+        }
+        self.all.insert(id, flight);
+    }
+
+    pub(super) fn find(&self, object: ObjectId, key: Option<&W::Key>) -> Option<FlightId> {
+        self.keys.get(&(object, key?.clone())).copied()
+    }
+
+    pub(super) fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight<W>> {
+        self.all.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: FlightId) -> Option<Flight<W>> {
+        let flight = self.all.remove(&id)?;
+        if let Some(key) = flight.key.clone() {
+            self.keys.remove(&(flight.object, key));
+        }
+        Some(flight)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+}

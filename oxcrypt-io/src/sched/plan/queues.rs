@@ -1,0 +1,305 @@
+//! Flights that wait, by object and class, and who of them is next.
+//!
+//! Within a class the objects take turns; within an object the oldest flight is first. Nothing here is ever searched:
+//! each question the plan asks has an index of its own, which [`refile`](Queues::refile) keeps.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::class::{Class, PerClass};
+use super::limits::Limits;
+use super::ranking::Ranking;
+use super::request::{FlightId, ObjectId};
+
+/// When something came to wait: what came later has a larger number.
+pub(super) type Place = u64;
+
+/// All objects with flights that wait or run.
+#[derive(Debug)]
+pub(super) struct Queues {
+    limits: Limits,
+    last: Place,
+    objects: HashMap<ObjectId, Object>,
+    waiting: BTreeMap<(ObjectId, Class, Place), FlightId>,
+    /// Objects that may begin something, in the order of their turns.
+    turns: PerClass<BTreeMap<Place, ObjectId>>,
+    /// Those of them on which nothing at all is stalled, by their newest flight.
+    untroubled: PerClass<BTreeMap<Place, ObjectId>>,
+    background: BTreeMap<Place, FlightId>,
+    /// How many flights wait that count towards the bound, and which object has most of them.
+    bounded: usize,
+    holders: Ranking,
+}
+
+/// One object: its flights of each class that it has any of.
+#[derive(Debug, Default)]
+struct Object {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    class: Class,
+    waiting: usize,
+    running: usize,
+    stalled: usize,
+    /// Its places in `turns` and `untroubled`.
+    turn: Option<Place>,
+    newest: Option<Place>,
+}
+
+impl Queues {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            last: 0,
+            objects: HashMap::new(),
+            waiting: BTreeMap::new(),
+            turns: PerClass::default(),
+            untroubled: PerClass::default(),
+            background: BTreeMap::new(),
+            bounded: 0,
+            holders: Ranking::default(),
+        }
+    }
+
+    /// Puts a flight at the end of its line.
+    pub(super) fn push(&mut self, object: ObjectId, class: Class, flight: FlightId) -> Place {
+        let place = self.next_place();
+        self.waiting.insert((object, class, place), flight);
+        if class == Class::Background {
+            self.background.insert(place, flight);
+        }
+        self.count(object, class, true);
+        self.refile(object);
+        place
+    }
+
+    /// Takes a flight out of its line.
+    pub(super) fn remove(&mut self, object: ObjectId, class: Class, place: Place) {
+        if self.waiting.remove(&(object, class, place)).is_some() {
+            self.background.remove(&place);
+            self.count(object, class, false);
+            self.refile(object);
+        }
+    }
+
+    /// Notes that a flight of `object` begins: the others of its class have their turns first now.
+    pub(super) fn begin(&mut self, object: ObjectId, class: Class, place: Place) {
+        let line = self.objects.entry(object).or_default().line(class);
+        line.running += 1;
+        if let Some(turn) = line.turn.take() {
+            self.turns[class].remove(&turn);
+        }
+        self.remove(object, class, place);
+    }
+
+    pub(super) fn stall(&mut self, object: ObjectId, class: Class) {
+        self.objects.entry(object).or_default().line(class).stalled += 1;
+        self.refile(object);
+    }
+
+    /// Notes that a flight of `object` has returned.
+    pub(super) fn end(&mut self, object: ObjectId, class: Class, stalled: bool) {
+        let line = self.objects.entry(object).or_default().line(class);
+        line.running -= 1;
+        line.stalled -= usize::from(stalled);
+        self.refile(object);
+    }
+
+    /// The flight of `class` whose turn it is.
+    pub(super) fn next(&self, class: Class) -> Option<FlightId> {
+        let (_, object) = self.turns[class].first_key_value()?;
+        self.line(*object, class).next().map(|(_, flight)| flight)
+    }
+
+    /// The newest flight of `class` on an object where nothing is stalled.
+    pub(super) fn newest_untroubled(&self, class: Class) -> Option<FlightId> {
+        let (place, object) = self.untroubled[class].last_key_value()?;
+        self.waiting.get(&(*object, class, *place)).copied()
+    }
+
+    /// Where more wait than may, the flight to shed: the newest of the object that holds most.
+    pub(super) fn excess(&self) -> Option<FlightId> {
+        if self.bounded <= self.limits.queue {
+            return None;
+        }
+        let id = self.holders.first()?;
+        let lines = self.objects.get(&id)?.lines.iter().filter(|line| line.class.is_bounded());
+        lines.filter_map(|line| self.line(id, line.class).next_back()).max().map(|(_, flight)| flight)
+    }
+
+    /// Where more background flights wait than may, the oldest of them.
+    pub(super) fn excess_background(&self) -> Option<FlightId> {
+        let excess = self.background.len() > self.limits.background_queue;
+        excess.then(|| self.background.first_key_value().map(|(_, flight)| *flight))?
+    }
+
+    pub(super) fn objects(&self) -> usize {
+        self.objects.len()
+    }
+
+    fn next_place(&mut self) -> Place {
+        self.last += 1;
+        self.last
+    }
+
+    fn line(&self, object: ObjectId, class: Class) -> impl DoubleEndedIterator<Item = (Place, FlightId)> {
+        let line = self.waiting.range((object, class, 0)..=(object, class, Place::MAX));
+        line.map(|((_, _, place), flight)| (*place, *flight))
+    }
+
+    fn count(&mut self, id: ObjectId, class: Class, one_more: bool) {
+        let object = self.objects.entry(id).or_default();
+        let before = object.held();
+        let line = object.line(class);
+        line.waiting = if one_more { line.waiting + 1 } else { line.waiting - 1 };
+        let after = object.held();
+        self.bounded = self.bounded + after - before;
+        self.holders.update(id, before as u64, after as u64);
+    }
+
+    /// Brings the indexes up to date with what has changed about an object. One that has nothing left is forgotten.
+    fn refile(&mut self, id: ObjectId) {
+        let Some(object) = self.objects.get_mut(&id) else { return };
+        let untroubled = object.lines.iter().all(|line| line.stalled == 0);
+        for line in &mut object.lines {
+            let class = line.class;
+            let open = line.waiting > 0
+                && line.running < self.limits.per_object
+                && line.stalled < self.limits.stalled(class);
+            match line.turn {
+                None if open => {
+                    self.last += 1;
+                    line.turn = Some(self.last);
+                    self.turns[class].insert(self.last, id);
+                }
+                Some(turn) if !open => {
+                    line.turn = None;
+                    self.turns[class].remove(&turn);
+                }
+                _ => {}
+            }
+            let mut places = self.waiting.range((id, class, 0)..=(id, class, Place::MAX));
+            let newest = if open && untroubled { places.next_back() } else { None };
+            let newest = newest.map(|((_, _, place), _)| *place);
+            if newest != line.newest {
+                line.newest.and_then(|old| self.untroubled[class].remove(&old));
+                newest.and_then(|new| self.untroubled[class].insert(new, id));
+                line.newest = newest;
+            }
+        }
+        object.lines.retain(|line| line.waiting + line.running > 0);
+        if object.lines.is_empty() {
+            self.objects.remove(&id);
+        }
+    }
+}
+
+impl Object {
+    /// Flights that wait and count towards the bound.
+    fn held(&self) -> usize {
+        self.lines.iter().filter(|line| line.class.is_bounded()).map(|line| line.waiting).sum()
+    }
+
+    fn line(&mut self, class: Class) -> &mut Line {
+        let known = self.lines.iter().position(|line| line.class == class);
+        let index = known.unwrap_or_else(|| {
+            self.lines.push(Line { class, waiting: 0, running: 0, stalled: 0, turn: None, newest: None });
+            self.lines.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut self.lines[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEMAND: Class = Class::Demand;
+
+    fn start(queues: &mut Queues, places: &HashMap<FlightId, (ObjectId, Place)>) -> Option<u64> {
+        let flight = queues.next(DEMAND)?;
+        let (object, place) = places[&flight];
+        queues.begin(object, DEMAND, place);
+        Some(flight.0)
+    }
+
+    /// Queues with these flights, given as object and flight.
+    fn queues(limits: Limits, flights: &[(u64, u64)]) -> (Queues, HashMap<FlightId, (ObjectId, Place)>) {
+        let mut queues = Queues::new(limits);
+        let places = flights.iter().map(|&(object, flight)| {
+            let (object, flight) = (ObjectId(object), FlightId(flight));
+            (flight, (object, queues.push(object, DEMAND, flight)))
+        });
+        let places = places.collect();
+        (queues, places)
+    }
+
+    #[test]
+    fn objects_take_turns_and_each_begins_its_oldest() {
+        let flights = [(1, 10), (1, 11), (1, 12), (2, 20), (3, 30), (3, 31)];
+        let (mut queues, places) = queues(Limits::default(), &flights);
+        let order: Vec<_> = std::iter::from_fn(|| start(&mut queues, &places)).collect();
+        assert_eq!(order, [10, 20, 30, 11, 31, 12]);
+    }
+
+    #[test]
+    fn eight_of_an_object_run_and_none_begins_beside_two_stalled() {
+        let flights: Vec<_> = (0..12).map(|flight| (1, flight)).collect();
+        let (mut queues, places) = queues(Limits::default(), &flights);
+        let order: Vec<_> = std::iter::from_fn(|| start(&mut queues, &places)).collect();
+        assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7]);
+        queues.end(ObjectId(1), DEMAND, false);
+        assert_eq!(start(&mut queues, &places), Some(8));
+        queues.stall(ObjectId(1), DEMAND);
+        queues.end(ObjectId(1), DEMAND, false);
+        assert_eq!(start(&mut queues, &places), Some(9));
+        queues.stall(ObjectId(1), DEMAND);
+        for _ in 0..6 {
+            queues.end(ObjectId(1), DEMAND, false);
+        }
+        assert_eq!(start(&mut queues, &places), None);
+        queues.end(ObjectId(1), DEMAND, true);
+        assert_eq!(start(&mut queues, &places), Some(10));
+    }
+
+    #[test]
+    fn a_scout_is_the_newest_where_nothing_is_stalled_in_any_class() {
+        let (mut queues, places) = queues(Limits::default(), &[(1, 10), (2, 20), (1, 11)]);
+        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(11)));
+        let place = queues.push(ObjectId(1), Class::Meta, FlightId(12));
+        queues.begin(ObjectId(1), Class::Meta, place);
+        queues.stall(ObjectId(1), Class::Meta);
+        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(20)));
+        queues.end(ObjectId(1), Class::Meta, true);
+        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(11)));
+        let (object, place) = places[&FlightId(11)];
+        queues.remove(object, DEMAND, place);
+        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(20)));
+    }
+
+    #[test]
+    fn the_newest_of_whoever_holds_most_is_too_many() {
+        let limits = Limits { queue: 3, ..Limits::default() };
+        let (mut queues, places) = queues(limits, &[(1, 10), (1, 11), (2, 20), (3, 30)]);
+        assert_eq!(queues.excess(), Some(FlightId(11)));
+        let (object, place) = places[&FlightId(11)];
+        queues.remove(object, DEMAND, place);
+        assert_eq!(queues.excess(), None);
+    }
+
+    #[test]
+    fn an_object_without_flights_is_forgotten() {
+        let (mut queues, places) = queues(Limits::default(), &[(1, 10), (1, 11)]);
+        let (object, place) = places[&FlightId(10)];
+        queues.begin(object, DEMAND, place);
+        let (object, place) = places[&FlightId(11)];
+        queues.remove(object, DEMAND, place);
+        assert_eq!(queues.objects(), 1);
+        queues.end(object, DEMAND, false);
+        assert_eq!(queues.objects(), 0);
+        assert!(queues.waiting.is_empty() && queues.holders.first().is_none() && queues.bounded == 0);
+        assert!(queues.turns.iter().chain(queues.untroubled.iter()).all(BTreeMap::is_empty));
+    }
+}
