@@ -1,6 +1,6 @@
 //! Watches the plan from outside. The judge keeps books of its own, in the plainest way, and compares after each step.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use oxcrypt_io::clock::{Deadline, Time};
@@ -17,24 +17,25 @@ type Line = (Class, u64);
 
 pub(crate) struct Judge {
     limits: Limits,
-    asks: HashMap<Reply, Asked>,
+    /// By the number of their reply, which are given in order.
+    asks: Vec<Asked>,
     open: BTreeSet<Reply>,
     waiting: BTreeMap<Serial, Flight>,
     running: BTreeMap<Serial, Flight>,
     /// How many wait of each class, and of each class and object.
     queued: PerClass<usize>,
     lines: BTreeMap<Line, usize>,
-    keys: HashMap<(u64, u64), Serial>,
+    keys: BTreeMap<(u64, u64), Serial>,
     /// Jobs that have neither been started nor given back.
-    jobs: HashSet<Serial>,
+    jobs: BTreeSet<Serial>,
     failures: Vec<(u32, u64, Range<u64>, Time)>,
     drained: bool,
     place: u64,
     /// Since all laws were looked at.
     steps: usize,
     /// For fairness: when a line last began something, and since when another has been able to.
-    last_begin: HashMap<Line, u64>,
-    able_since: HashMap<Line, u64>,
+    last_begin: BTreeMap<Line, u64>,
+    able_since: BTreeMap<Line, u64>,
     /// Of the step that is being looked at.
     out_of_turn: u64,
     sheds: u64,
@@ -65,20 +66,20 @@ impl Judge {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            asks: HashMap::new(),
+            asks: Vec::new(),
             open: BTreeSet::new(),
             waiting: BTreeMap::new(),
             running: BTreeMap::new(),
             queued: PerClass::default(),
             lines: BTreeMap::new(),
-            keys: HashMap::new(),
-            jobs: HashSet::new(),
+            keys: BTreeMap::new(),
+            jobs: BTreeSet::new(),
             failures: Vec::new(),
             drained: false,
             place: 0,
             steps: 0,
-            last_begin: HashMap::new(),
-            able_since: HashMap::new(),
+            last_begin: BTreeMap::new(),
+            able_since: BTreeMap::new(),
             out_of_turn: 0,
             sheds: 0,
             due: Vec::new(),
@@ -87,7 +88,7 @@ impl Judge {
     }
 
     pub(crate) fn asked_at(&self, reply: Reply) -> Time {
-        self.asks[&reply].at
+        self.asks[reply].at
     }
 
     /// Requests without an answer, in the order they were asked.
@@ -132,7 +133,8 @@ impl Judge {
         if refused.is_some() {
             self.due.push(reply);
         }
-        self.asks.insert(reply, asked);
+        assert_eq!(reply, self.asks.len());
+        self.asks.push(asked);
         self.open.insert(reply);
     }
 
@@ -198,7 +200,7 @@ impl Judge {
         let mut flight = self.stop_waiting(job.serial).unwrap();
         flight.since = now;
         for waiter in &flight.waiters {
-            self.asks.get_mut(waiter).unwrap().begun = true;
+            self.asks[*waiter].begun = true;
         }
         self.running.insert(job.serial, flight);
     }
@@ -228,7 +230,7 @@ impl Judge {
                 !(reads && *file == object && failed.start < pages.end && pages.start < failed.end)
             });
             for waiter in &flight.waiters {
-                let asked = self.asks.get_mut(waiter).unwrap();
+                let asked = &mut self.asks[*waiter];
                 asked.missing.remove(&job.serial);
                 if asked.missing.is_empty() {
                     self.due.push(*waiter);
@@ -245,7 +247,7 @@ impl Judge {
 
     pub(crate) fn answered(&mut self, reply: Reply, given: &Given) {
         assert!(self.open.remove(&reply), "{reply} is answered twice");
-        let asked = &self.asks[&reply];
+        let asked = &self.asks[reply];
         let (ask, waited) = (&asked.ask, given.at.since(asked.at));
         let due = self.due.contains(&reply);
         let patient = waited >= self.limits.patience;
@@ -427,7 +429,7 @@ impl Judge {
         assert_eq!(census.failures, self.failures.len());
         assert_eq!(census.held, self.held(now).count());
         let patience = self.limits.patience;
-        let waiters = self.open.iter().map(|reply| &self.asks[reply]);
+        let waiters = self.open.iter().map(|reply| &self.asks[*reply]);
         let of_waiters = waiters.map(|asked| {
             let held =
                 asked.ask.kernel.is_some() && self.limits.kernel_queue.is_some() && asked.at + patience > now;
@@ -445,7 +447,7 @@ impl Judge {
 
     /// Bytes of the requests that are held.
     fn held(&self, now: Time) -> impl Iterator<Item = u64> + Clone {
-        let asks = self.open.iter().map(|reply| &self.asks[reply]);
+        let asks = self.open.iter().map(|reply| &self.asks[*reply]);
         let counts = self.limits.kernel_queue.is_some();
         asks.filter(move |asked| counts && now.since(asked.at) >= self.limits.patience)
             .filter_map(|asked| asked.ask.kernel)
@@ -462,7 +464,7 @@ impl Judge {
 
     /// The lines on which something waits that may begin, slots apart.
     fn able_lines(&self, now: Time) -> BTreeSet<Line> {
-        let mut counts: HashMap<Line, (usize, usize)> = HashMap::new();
+        let mut counts: BTreeMap<Line, (usize, usize)> = BTreeMap::new();
         for flight in self.running.values() {
             let (running, stalled) = counts.entry((flight.class, flight.job.object)).or_default();
             *running += 1;
