@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// A moment, told as the time since its clock began. Moments of different clocks have nothing to do with each other.
@@ -69,10 +70,40 @@ impl Deadline {
     }
 }
 
-/// Tells the time. Never blocks, never goes backwards.
+/// Tells the time, and when it has come.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The moment it is.
+    /// The moment it is. Never blocks, never goes backwards.
     fn now(&self) -> Time;
+
+    /// Blocks until `bell` is rung or it is `until`; perhaps for less, never for longer.
+    fn wait(&self, bell: &Arc<Bell>, until: Option<Time>);
+}
+
+/// Wakes the one thread that waits for it. A ring that nobody hears is kept for who waits next.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    rings: Condvar,
+}
+
+impl Bell {
+    /// Wakes whoever waits, or will.
+    pub fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.rings.notify_one();
+    }
+
+    fn wait(&self, at_most: Option<Duration>) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rung = match at_most {
+            None => self.rings.wait_while(rung, |rung| !*rung).unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let waited = self.rings.wait_timeout_while(rung, at_most, |rung| !*rung);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *rung = false;
+    }
 }
 
 /// The system's monotonic clock, from when this value was made.
@@ -99,25 +130,44 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         Time(self.start.elapsed())
     }
+
+    fn wait(&self, bell: &Arc<Bell>, until: Option<Time>) {
+        bell.wait(until.map(|until| until.since(self.now())));
+    }
 }
 
 /// A clock for tests: it stands still until somebody turns it.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     nanos: AtomicU64,
+    bells: Mutex<Vec<Weak<Bell>>>,
 }
 
 impl ManualClock {
-    /// Turns the clock forward by `duration`.
+    /// Turns the clock forward by `duration`, and wakes those who wait for it.
     pub fn advance(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
         self.nanos.fetch_add(nanos, Ordering::SeqCst);
+        for bell in bells.drain(..).filter_map(|bell| bell.upgrade()) {
+            bell.ring();
+        }
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Time {
         Time(Duration::from_nanos(self.nanos.load(Ordering::SeqCst)))
+    }
+
+    fn wait(&self, bell: &Arc<Bell>, until: Option<Time>) {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        if until.is_some_and(|until| until <= self.now()) {
+            return;
+        }
+        bells.push(Arc::downgrade(bell));
+        drop(bells);
+        bell.wait(None);
     }
 }
 
@@ -132,6 +182,29 @@ mod tests {
         clock.advance(Duration::from_hours(1));
         assert_eq!(clock.now().since(Time::ZERO), Duration::from_hours(1));
         assert_eq!(clock.now(), clock.now());
+    }
+
+    #[test]
+    fn turning_the_clock_wakes_who_waits_for_it() {
+        let clock = Arc::new(ManualClock::default());
+        let (waiting, bell) = (Arc::clone(&clock), Arc::new(Bell::default()));
+        let second = Time::ZERO + Duration::from_secs(1);
+        let thread = std::thread::spawn(move || {
+            while waiting.now() < second {
+                waiting.wait(&bell, Some(second));
+            }
+        });
+        clock.advance(Duration::from_millis(500));
+        clock.advance(Duration::from_millis(500));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_ring_that_nobody_hears_is_kept() {
+        let (clock, bell) = (SystemClock::new(), Arc::new(Bell::default()));
+        bell.ring();
+        clock.wait(&bell, None);
+        clock.wait(&bell, Some(Time::ZERO));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! A vault that always answers.
 //!
 //! [`oxcrypt-core`](https://docs.rs/oxcrypt-core) blocks for as long as its storage does. This crate stands above it: a
-//! scheduler that gives every request its answer by a deadline, from memory while storage hangs, on a bounded number of
-//! threads. So far it holds the [rules](sched::plan) of that scheduler; the threads that carry them out are the next
-//! step.
+//! [scheduler](sched) that gives every request its answer by a deadline while storage hangs, on a fixed number of
+//! threads. It knows nothing of vaults so far; joining the two is the next step.
 #![forbid(unsafe_code)]
 
 pub mod clock;

@@ -19,6 +19,7 @@
 //! else yet: the turns that order the mutations of an object are missing. They belong to the line of an object in
 //! `queues`, beside the rule that decides today whether it may begin something.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -32,6 +33,7 @@ mod dispatch;
 mod failures;
 mod flight;
 mod held;
+mod latency;
 mod limits;
 mod queues;
 mod ranking;
@@ -40,8 +42,9 @@ mod scouts;
 mod slots;
 mod waiter;
 
-pub use census::{Census, Counters};
+pub use census::{Census, Count, Counters, Running};
 pub use class::{Class, PerClass};
+pub use latency::Latency;
 pub use limits::{KernelQueue, Limits};
 pub use request::{
     Action, Answer, Caller, FlightId, ObjectId, Outcome, Part, Request, Verdict, WaiterId, Why, Work,
@@ -174,6 +177,7 @@ impl<W: Work> Plan<W> {
             waiters: self.waiters.len(),
             held: self.held.as_ref().map_or(0, Held::len),
             flights: self.flights.len(),
+            classes: self.queues.counts(),
             objects: self.queues.objects(),
             reserve_left: self.slots.reserve_left(),
             failures: self.failures.len(),
@@ -182,10 +186,23 @@ impl<W: Work> Plan<W> {
         }
     }
 
+    /// What runs, the oldest first. Looks at every operation, so it is for people who ask and not for each step.
+    #[must_use]
+    pub fn running(&self, now: Time) -> Vec<Running> {
+        let running = self.flights.iter().filter_map(|(flight, about)| {
+            let State::Running(run) = &about.state else { return None };
+            let (class, object, waiters) = (about.class, about.object, about.waiters.len());
+            Some(Running { flight, class, object, age: now.since(run.since), stalled: run.stalled, waiters })
+        });
+        let mut running: Vec<_> = running.collect();
+        running.sort_unstable_by_key(|running| (Reverse(running.age), running.flight));
+        running
+    }
+
     /// What the plan has seen.
     #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.counters
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The verdict on a request that need not even wait.

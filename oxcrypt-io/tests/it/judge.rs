@@ -308,9 +308,8 @@ impl Judge {
     /// Looks at what a step has left behind.
     pub(crate) fn looks(&mut self, plan: &Plan<Toy>, now: Time) {
         self.failures.retain(|(.., until)| *until > now);
-        let counters = plan.counters();
-        let scouts = counters.scouts - self.scouts;
-        self.scouts = counters.scouts;
+        let scouts = plan.counters().scouts - self.scouts;
+        self.scouts += scouts;
         assert!(scouts <= 1, "two scouts in a step");
         assert!(self.out_of_turn <= scouts, "somebody was served out of turn who was no scout");
         (self.out_of_turn, self.sheds) = (0, 0);
@@ -426,6 +425,13 @@ impl Judge {
         let running = self.running.values().map(|flight| flight.job.object);
         let objects: BTreeSet<_> = self.lines.keys().map(|(_, object)| *object).chain(running).collect();
         assert_eq!(census.objects, objects.len());
+        for class in Class::ALL {
+            let running: Vec<_> = self.running.values().filter(|flight| flight.class == class).collect();
+            let stalled = running.iter().filter(|flight| self.has_stalled(flight, now)).count();
+            let count = census.classes[class];
+            let counted = (count.waiting, count.running, count.stalled);
+            assert_eq!(counted, (self.queued[class], running.len(), stalled), "{class:?}");
+        }
         assert_eq!(census.failures, self.failures.len());
         assert_eq!(census.held, self.held(now).count());
         let patience = self.limits.patience;

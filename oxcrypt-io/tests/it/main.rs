@@ -5,3 +5,4 @@ mod judge;
 mod random;
 mod scenes;
 mod sim;
+mod threads;

@@ -1,5 +1,11 @@
 //! What the plan holds at a moment, and what it has seen so far.
 
+use std::time::Duration;
+
+use super::class::{Class, PerClass};
+use super::latency::Latency;
+use super::request::{FlightId, ObjectId};
+
 /// What there is at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
@@ -9,6 +15,8 @@ pub struct Census {
     pub held: usize,
     /// Operations, waiting for a slot or running.
     pub flights: usize,
+    /// The same by class.
+    pub classes: PerClass<Count>,
     /// Files and directories that have any.
     pub objects: usize,
     /// Slots of the reserve that nobody holds.
@@ -19,6 +27,34 @@ pub struct Census {
     pub alarms: usize,
     /// Whether stalled operations find no more room in the reserve. A word for people: it stops nothing.
     pub down: bool,
+}
+
+/// Operations of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that wait for a slot.
+    pub waiting: usize,
+    /// Those that run.
+    pub running: usize,
+    /// Those of them that have run for too long.
+    pub stalled: usize,
+}
+
+/// An operation that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Which one it is.
+    pub flight: FlightId,
+    /// What kind of work it is.
+    pub class: Class,
+    /// What it is about.
+    pub object: ObjectId,
+    /// For how long it has run.
+    pub age: Duration,
+    /// Whether that is too long.
+    pub stalled: bool,
+    /// How many wait for it. It goes on if nobody does.
+    pub waiters: usize,
 }
 
 /// What has been, counted from the beginning.
@@ -46,4 +82,6 @@ pub struct Counters {
     pub shed: u64,
     /// Operations that panicked.
     pub panicked: u64,
+    /// How long operations took until storage returned them, by class.
+    pub latency: PerClass<Latency>,
 }

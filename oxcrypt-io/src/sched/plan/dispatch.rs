@@ -55,6 +55,7 @@ impl<W: Work> Plan<W> {
         let Some((run, flight)) = running.and_then(|run| Some((run, self.flights.remove(id)?))) else {
             return drop_value(outcome, out);
         };
+        self.counters.latency[flight.class].record(now.since(run.since));
         self.slots.give_back(flight.class, run.slot);
         self.queues.end(flight.object, flight.class, run.stalled);
         self.scouts.returned(id, now);
@@ -144,7 +145,7 @@ impl<W: Work> Plan<W> {
         let Some(flight) = self.flights.get_mut(id) else { return };
         let (object, class) = (flight.object, flight.class);
         let stalls_at = now + self.limits.stalls_after(class);
-        let Some((job, place)) = flight.begin(slot, stalls_at) else { return };
+        let Some((job, place)) = flight.begin(slot, now, stalls_at) else { return };
         for waiter in &flight.waiters {
             let Some(waiting) = self.waiters.get_mut(waiter) else { continue };
             waiting.begun = true;

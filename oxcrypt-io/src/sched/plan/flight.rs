@@ -32,6 +32,7 @@ pub(super) enum State<J> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) slot: Slot,
+    pub(super) since: Time,
     /// When it will have stalled, or has.
     pub(super) stalls_at: Time,
     pub(super) stalled: bool,
@@ -52,8 +53,8 @@ impl<W: Work> Flight<W> {
     }
 
     /// Lets it run, and returns what it takes to do so and the place it waited at.
-    pub(super) fn begin(&mut self, slot: Slot, stalls_at: Time) -> Option<(W::Job, Place)> {
-        let run = Run { slot, stalls_at, stalled: false, given_up: false };
+    pub(super) fn begin(&mut self, slot: Slot, since: Time, stalls_at: Time) -> Option<(W::Job, Place)> {
+        let run = Run { slot, since, stalls_at, stalled: false, given_up: false };
         match mem::replace(&mut self.state, State::Running(run)) {
             State::Waiting { job, place } => Some((job, place)),
             running @ State::Running(_) => {
@@ -102,6 +103,10 @@ impl<W: Work> Flights<W> {
             self.keys.remove(&(flight.object, key));
         }
         Some(flight)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (FlightId, &Flight<W>)> {
+        self.all.iter().map(|(id, flight)| (*id, flight))
     }
 
     pub(super) fn len(&self) -> usize {

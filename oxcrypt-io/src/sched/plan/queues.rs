@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::census::Count;
 use super::class::{Class, PerClass};
 use super::limits::Limits;
 use super::ranking::Ranking;
@@ -28,6 +29,7 @@ pub(super) struct Queues {
     /// How many flights wait that count towards the bound, and which object has most of them.
     bounded: usize,
     holders: Ranking,
+    counts: PerClass<Count>,
 }
 
 /// One object: its flights of each class that it has any of.
@@ -59,6 +61,7 @@ impl Queues {
             background: BTreeMap::new(),
             bounded: 0,
             holders: Ranking::default(),
+            counts: PerClass::default(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Queues {
 
     /// Notes that a flight of `object` begins: the others of its class have their turns first now.
     pub(super) fn begin(&mut self, object: ObjectId, class: Class, place: Place) {
+        self.counts[class].running += 1;
         let line = self.objects.entry(object).or_default().line(class);
         line.running += 1;
         if let Some(turn) = line.turn.take() {
@@ -94,12 +98,15 @@ impl Queues {
     }
 
     pub(super) fn stall(&mut self, object: ObjectId, class: Class) {
+        self.counts[class].stalled += 1;
         self.objects.entry(object).or_default().line(class).stalled += 1;
         self.refile(object);
     }
 
     /// Notes that a flight of `object` has returned.
     pub(super) fn end(&mut self, object: ObjectId, class: Class, stalled: bool) {
+        self.counts[class].running -= 1;
+        self.counts[class].stalled -= usize::from(stalled);
         let line = self.objects.entry(object).or_default().line(class);
         line.running -= 1;
         line.stalled -= usize::from(stalled);
@@ -134,6 +141,11 @@ impl Queues {
         excess.then(|| self.background.first_key_value().map(|(_, flight)| *flight))?
     }
 
+    /// How many there are of each class.
+    pub(super) fn counts(&self) -> PerClass<Count> {
+        self.counts
+    }
+
     pub(super) fn objects(&self) -> usize {
         self.objects.len()
     }
@@ -153,6 +165,8 @@ impl Queues {
         let before = object.held();
         let line = object.line(class);
         line.waiting = if one_more { line.waiting + 1 } else { line.waiting - 1 };
+        let waiting = &mut self.counts[class].waiting;
+        *waiting = if one_more { *waiting + 1 } else { *waiting - 1 };
         let after = object.held();
         self.bounded = self.bounded + after - before;
         self.holders.update(id, before as u64, after as u64);
