@@ -194,6 +194,10 @@ impl Judge {
         if !self.is_its_turn(job.serial, line, now) {
             self.out_of_turn += 1;
         }
+        if class == Class::Background && self.waiting.len() <= MANY {
+            let first = |line: &Line| matches!(line.0, Class::Meta | Class::Demand);
+            assert!(!self.able_lines(now).iter().any(first), "{job:?} is read ahead though somebody waits");
+        }
         let step = self.next_place();
         self.last_begin.insert(line, step);
         self.able_since.insert(line, step);
@@ -326,7 +330,9 @@ impl Judge {
         let able = self.able_lines(now);
         self.slots_are_kept(plan, now);
         self.nothing_waits_for_nothing(plan, &able, now);
-        self.books_agree(plan, now);
+        if self.place.is_multiple_of(4) {
+            self.books_agree(plan, now);
+        }
         self.able_since.retain(|line, _| able.contains(line));
         let step = self.next_place();
         for line in able {

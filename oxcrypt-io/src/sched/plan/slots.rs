@@ -112,7 +112,8 @@ impl Slots {
     }
 
     /// Whether the queue of the storage takes one more: ordinary reads fill ¾ of it, scouts all but two places, hot
-    /// reads all but one. In a short queue ordinary reads leave a place for a scout too.
+    /// reads all but one. In a short queue ordinary reads leave a place for a scout too, and read-ahead always leaves
+    /// half of the queue to those who wait.
     fn store_takes(&self, class: Class, slot: Slot) -> bool {
         let Some(limit) = self.limits.store_queue else { return true };
         let ordinary = (limit * 3 / 4).min(limit.saturating_sub(3)).max(1);
@@ -124,8 +125,10 @@ impl Slots {
         match (class, slot) {
             (Class::Hot, _) => all < with_hot,
             (Class::Demand | Class::Background, Slot::Scout) => scouts < with_scouts && all < with_hot,
-            (Class::Demand | Class::Background, _) => {
-                store.ordinary < ordinary && scouts < with_scouts && all < with_hot
+            (Class::Demand, _) => store.ordinary < ordinary && scouts < with_scouts && all < with_hot,
+            (Class::Background, _) => {
+                let ahead = (limit / 2).clamp(1, ordinary);
+                store.ordinary < ahead && scouts < with_scouts && all < with_hot
             }
             _ => true,
         }
@@ -180,6 +183,13 @@ mod tests {
         slots.give_back(Class::Demand, Slot::Reserve);
         assert!(slots.is_free(Class::Hot) && slots.is_free(Class::Demand));
         assert_eq!(fill(&mut slots, Class::Meta), 64);
+    }
+
+    #[test]
+    fn read_ahead_leaves_room_in_the_queue_of_a_store() {
+        let mut slots = Slots::new(Limits { store_queue: Some(12), ..Limits::default() });
+        assert_eq!(fill(&mut slots, Class::Background), 6);
+        assert_eq!(fill(&mut slots, Class::Demand), 3);
     }
 
     #[test]
