@@ -4,8 +4,8 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::plan::{FlightId, Outcome};
 

@@ -1,7 +1,8 @@
 //! One answer, for a thread to wait for.
 
 use std::hash::Hash;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::Core;
 use super::plan::{Verdict, WaiterId, Why};
@@ -26,6 +27,7 @@ where
     core: Arc<Core<K, V>>,
     waiter: WaiterId,
     place: Arc<Place<V>>,
+    settled: bool,
 }
 
 /// Where the answer is put.
@@ -51,19 +53,22 @@ where
     V: Clone + Send + 'static,
 {
     pub(super) fn new(core: Arc<Core<K, V>>, waiter: WaiterId, place: Arc<Place<V>>) -> Self {
-        Self { core, waiter, place }
+        Self { core, waiter, place, settled: false }
     }
 
     /// Blocks until the request is answered: until its deadline, whatever storage does.
     #[must_use]
-    pub fn wait(self) -> Settled<V> {
-        let mut settled = self.place.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(settled) = settled.take() {
-                return settled;
+    pub fn wait(mut self) -> Settled<V> {
+        let mut place = self.place.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = loop {
+            if let Some(settled) = place.take() {
+                break settled;
             }
-            settled = self.place.put.wait(settled).unwrap_or_else(PoisonError::into_inner);
-        }
+            place = self.place.put.wait(place).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(place);
+        self.settled = true;
+        settled
     }
 }
 
@@ -73,7 +78,9 @@ where
     V: Clone + Send + 'static,
 {
     fn drop(&mut self) {
-        // Of no effect where it has been answered.
-        self.core.cancel(self.waiter, Why::Abandoned);
+        if !self.settled {
+            // Of no effect where it has been answered.
+            self.core.cancel(self.waiter, Why::Abandoned);
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! The one thread that wakes the plan when something is due.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use crate::clock::{Bell, Clock, Time};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// When the plan wants to be woken. Nothing happens before then, and nothing at all while it wants nothing.
 pub(super) struct Timer {
