@@ -16,7 +16,8 @@
 //!                                     │ runs longer than 30 ms or 1 s: stalled, and moves away,
 //!                                     ▼ so that the slot is free again
 //!             reserve:  112 for stalled operations │ 16 for scouts, sent out one at a time to find
-//!                                     │               what storage still answers when all else hangs
+//!                                     │               what storage still answers when all else hangs;
+//!                                     │               files that stalled lately get half of them at most
 //!                                     ▼
 //!             storage returns, at some time: the value goes to whoever waits for it then
 //! ```

@@ -40,6 +40,7 @@ mod ranking;
 mod request;
 mod scouts;
 mod slots;
+mod suspects;
 mod waiter;
 
 pub use census::{Census, Count, Counters, Running};
@@ -181,6 +182,7 @@ impl<W: Work> Plan<W> {
             objects: self.queues.objects(),
             reserve_left: self.slots.reserve_left(),
             failures: self.failures.len(),
+            suspects: self.queues.suspects(),
             alarms: self.alarms.len(),
             down: self.slots.is_down(),
         }

@@ -344,7 +344,7 @@ impl Judge {
     pub(crate) fn is_content(&self, plan: &Plan<Toy>) {
         let census = plan.census();
         assert_eq!((census.waiters, census.flights, census.objects), (0, 0, 0));
-        assert_eq!((census.alarms, census.failures, census.held), (0, 0, 0));
+        assert_eq!((census.alarms, census.failures, census.suspects, census.held), (0, 0, 0, 0));
         assert_eq!(census.reserve_left, self.limits.reserve);
         assert_eq!(plan.next_wake(), None);
         assert!(

@@ -148,7 +148,7 @@ fn run(limits: Limits, events: Vec<Event>) {
     while let Some((&flight, _)) = sim.running.first_key_value() {
         sim.finish(flight, &Outcome::Done(()));
     }
-    sim.run_for(Duration::from_secs(2));
+    sim.run_for(Limits::default().suspicion);
     sim.ask(&Ask::new(Class::Demand, 0, 0));
     sim.judge.is_content(&sim.plan);
 }

@@ -47,7 +47,7 @@ fn sim(store: impl FnMut(Job, Time) -> Does + 'static) -> Sim {
 fn end(mut sim: Sim) {
     sim.store(|_, _| returns_after(MS));
     sim.wake_up(MS, &Outcome::Done(()));
-    sim.run_for(200 * SECOND);
+    sim.run_for(HOUR);
     assert_eq!(sim.running.len(), 0);
     sim.ask(&lookup(0, 0));
     sim.run_for(SECOND);
@@ -95,6 +95,39 @@ fn a_healthy_file_is_found_among_600_dead_ones_within_ten_seconds() {
         assert!(sim.running.len() <= Limits::default().threads());
         end(sim);
     }
+}
+
+#[test]
+fn readers_who_come_back_to_600_dead_files_do_not_keep_a_new_one_waiting() {
+    // Reading a dead file fails after a minute, and somebody asks again at once: the newest request is always theirs.
+    let mut sim =
+        sim(
+            |job, _| {
+                if job.object < 600 {
+                    Does::Return(60 * SECOND, Outcome::TimedOut)
+                } else {
+                    returns_after(MS)
+                }
+            },
+        );
+    let mut dead: Vec<_> = (0..600).map(|file| (file, sim.ask(&read(file, 0)))).collect();
+    let mut healthy = Vec::new();
+    for second in 0..900 {
+        if second % 7 == 0 {
+            healthy.push(sim.ask(&read(10_000 + second, 0)));
+        }
+        sim.run_for(SECOND);
+        for (file, reader) in &mut dead {
+            if sim.given.contains_key(reader) {
+                *reader = sim.ask(&read(*file, 0));
+            }
+        }
+    }
+    sim.run_for(120 * SECOND);
+    let mut waits: Vec<_> = healthy.iter().map(|read| sim.waited(*read, Verdict::Done)).collect();
+    waits.sort_unstable();
+    assert!(waits[waits.len() * 9 / 10] <= 5 * SECOND, "{waits:?}");
+    end(sim);
 }
 
 #[test]
@@ -420,7 +453,8 @@ fn a_drain_answers_everybody_in_one_step_and_closes_go_on() {
     }
     sim.store(|_, _| returns_after(MS));
     sim.wake_up(MS, &Outcome::Done(()));
-    sim.run_for(3 * SECOND);
+    sim.run_for(HOUR);
+    sim.tick();
     let closes = sim.begun.iter().filter(|(_, job)| job.class == Class::Close).count();
     assert_eq!((closes, sim.begun.len()), (6, 56 + 6));
     sim.judge.is_content(&sim.plan);
@@ -468,7 +502,7 @@ fn a_full_queue_sheds_the_newest_of_the_file_that_holds_most() {
     assert!(ahead.iter().take(shed).all(|ahead| sim.given[ahead].verdict == Verdict::Shed));
     sim.drain();
     sim.wake_up(MS, &Outcome::Done(()));
-    sim.run_for(3 * SECOND);
+    sim.run_for(HOUR);
     sim.tick();
     sim.judge.is_content(&sim.plan);
 }

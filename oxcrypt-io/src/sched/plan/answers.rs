@@ -14,6 +14,7 @@ impl<W: Work> Plan<W> {
     /// Does all that is due by `now`.
     pub(super) fn catch_up(&mut self, now: Time, out: &mut Vec<Action<W>>) {
         self.failures.forget(now);
+        self.queues.forget(now);
         while let Some(alarm) = self.alarms.pop_due(now) {
             match alarm {
                 Alarm::Stall(flight) => self.stall(flight, now),

@@ -23,6 +23,8 @@ pub struct Census {
     pub reserve_left: usize,
     /// Failures by time that are remembered.
     pub failures: usize,
+    /// Objects on which something stalled lately.
+    pub suspects: usize,
     /// Alarms that are set.
     pub alarms: usize,
     /// Whether stalled operations find no more room in the reserve. A word for people: it stops nothing.

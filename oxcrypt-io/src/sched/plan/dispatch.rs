@@ -39,7 +39,7 @@ impl<W: Work> Plan<W> {
             self.stranded.insert(id);
         }
         self.counters.stalled += 1;
-        self.queues.stall(object, class);
+        self.queues.stall(object, class, now);
         self.scouts.stalled(id, now);
     }
 
@@ -117,7 +117,8 @@ impl<W: Work> Plan<W> {
         next.is_some()
     }
 
-    /// Where a class has no slot left, sends the newest of its flights ahead. Called when nothing else may begin, so
+    /// Where a class has no slot left, sends the newest of its flights ahead, one of a suspect only if there is no other.
+    /// Called when nothing else may begin, so
     /// whatever still has a turn has it because slots are missing.
     fn send_scout(&mut self, now: Time, out: &mut Vec<Action<W>>) {
         self.scout_wake = None;
@@ -128,7 +129,11 @@ impl<W: Work> Plan<W> {
             if self.slots.is_free(class) || !self.slots.scout_is_free(class) {
                 continue;
             }
-            let Some(flight) = self.queues.newest_untroubled(class) else { continue };
+            let mut newest = self.queues.newest_untroubled(class, false);
+            if newest.is_none() && self.slots.scout_is_free_for_suspects(class) {
+                newest = self.queues.newest_untroubled(class, true);
+            }
+            let Some(flight) = newest else { continue };
             if ready_at > now {
                 self.scout_wake = Some(ready_at);
                 return;

@@ -47,6 +47,10 @@ pub struct Limits {
     pub failure_memory: Duration,
     /// How many such failures are remembered; the oldest is forgotten.
     pub failures: usize,
+    /// For how long an object on which something stalled is suspect, unless something of it returns in time.
+    pub suspicion: Duration,
+    /// How many suspicions are remembered; the oldest is forgotten.
+    pub suspects: usize,
     /// How long a request waits before an older answer is given, or before it counts as held.
     pub patience: Duration,
     /// How many reads the storage's own queue takes before it starves those it could serve, where that is known.
@@ -95,6 +99,8 @@ impl Default for Limits {
             longest_scout_pause: Duration::from_secs(10),
             failure_memory: Duration::from_secs(2),
             failures: 16_384,
+            suspicion: Duration::from_mins(10),
+            suspects: 4_096,
             patience: Duration::from_millis(30),
             store_queue: None,
             kernel_queue: None,

@@ -5,11 +5,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::clock::Time;
+
 use super::census::Count;
 use super::class::{Class, PerClass};
 use super::limits::Limits;
 use super::ranking::Ranking;
 use super::request::{FlightId, ObjectId};
+use super::suspects::Suspects;
 
 /// When something came to wait: what came later has a larger number.
 pub(super) type Place = u64;
@@ -23,8 +26,9 @@ pub(super) struct Queues {
     waiting: BTreeMap<(ObjectId, Class, Place), FlightId>,
     /// Objects that may begin something, in the order of their turns.
     turns: PerClass<BTreeMap<Place, ObjectId>>,
-    /// Those of them on which nothing at all is stalled, by their newest flight.
-    untroubled: PerClass<BTreeMap<Place, ObjectId>>,
+    /// Those of them on which nothing at all is stalled, by whether they are suspect and by their newest flight.
+    untroubled: PerClass<BTreeMap<(bool, Place), ObjectId>>,
+    suspects: Suspects,
     background: BTreeMap<Place, FlightId>,
     /// How many flights wait that count towards the bound, and which object has most of them.
     bounded: usize,
@@ -44,13 +48,15 @@ struct Line {
     waiting: usize,
     running: usize,
     stalled: usize,
-    /// Its places in `turns` and `untroubled`.
+    /// Its place in `turns`.
     turn: Option<Place>,
-    newest: Option<Place>,
+    /// Its place in `untroubled`.
+    newest: Option<(bool, Place)>,
 }
 
 impl Queues {
     pub(super) fn new(limits: Limits) -> Self {
+        let suspects = Suspects::new(limits.suspicion, limits.suspects);
         Self {
             limits,
             last: 0,
@@ -58,6 +64,7 @@ impl Queues {
             waiting: BTreeMap::new(),
             turns: PerClass::default(),
             untroubled: PerClass::default(),
+            suspects,
             background: BTreeMap::new(),
             bounded: 0,
             holders: Ranking::default(),
@@ -97,14 +104,26 @@ impl Queues {
         self.remove(object, class, place);
     }
 
-    pub(super) fn stall(&mut self, object: ObjectId, class: Class) {
+    pub(super) fn stall(&mut self, object: ObjectId, class: Class, now: Time) {
         self.counts[class].stalled += 1;
         self.objects.entry(object).or_default().line(class).stalled += 1;
+        self.suspects.insert(object, now);
         self.refile(object);
+        self.forget(now);
     }
 
-    /// Notes that a flight of `object` has returned.
+    /// Forgets suspicions that are over.
+    pub(super) fn forget(&mut self, now: Time) {
+        while let Some(object) = self.suspects.pop(now) {
+            self.refile(object);
+        }
+    }
+
+    /// Notes that a flight of `object` has returned. In time, that is, if it had not stalled.
     pub(super) fn end(&mut self, object: ObjectId, class: Class, stalled: bool) {
+        if !stalled {
+            self.suspects.clear(object);
+        }
         self.counts[class].running -= 1;
         self.counts[class].stalled -= usize::from(stalled);
         let line = self.objects.entry(object).or_default().line(class);
@@ -119,9 +138,10 @@ impl Queues {
         self.line(*object, class).next().map(|(_, flight)| flight)
     }
 
-    /// The newest flight of `class` on an object where nothing is stalled.
-    pub(super) fn newest_untroubled(&self, class: Class) -> Option<FlightId> {
-        let (place, object) = self.untroubled[class].last_key_value()?;
+    /// The newest flight of `class` on an object where nothing is stalled, and which is suspect or is not.
+    pub(super) fn newest_untroubled(&self, class: Class, suspect: bool) -> Option<FlightId> {
+        let mut objects = self.untroubled[class].range((suspect, 0)..=(suspect, Place::MAX));
+        let ((_, place), object) = objects.next_back()?;
         self.waiting.get(&(*object, class, *place)).copied()
     }
 
@@ -144,6 +164,10 @@ impl Queues {
     /// How many there are of each class.
     pub(super) fn counts(&self) -> PerClass<Count> {
         self.counts
+    }
+
+    pub(super) fn suspects(&self) -> usize {
+        self.suspects.len()
     }
 
     pub(super) fn objects(&self) -> usize {
@@ -176,6 +200,7 @@ impl Queues {
     fn refile(&mut self, id: ObjectId) {
         let Some(object) = self.objects.get_mut(&id) else { return };
         let untroubled = object.lines.iter().all(|line| line.stalled == 0);
+        let suspect = self.suspects.contains(id);
         for line in &mut object.lines {
             let class = line.class;
             let open = line.waiting > 0
@@ -195,7 +220,7 @@ impl Queues {
             }
             let mut places = self.waiting.range((id, class, 0)..=(id, class, Place::MAX));
             let newest = if open && untroubled { places.next_back() } else { None };
-            let newest = newest.map(|((_, _, place), _)| *place);
+            let newest = newest.map(|((_, _, place), _)| (suspect, *place));
             if newest != line.newest {
                 line.newest.and_then(|old| self.untroubled[class].remove(&old));
                 newest.and_then(|new| self.untroubled[class].insert(new, id));
@@ -266,10 +291,10 @@ mod tests {
         assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7]);
         queues.end(ObjectId(1), DEMAND, false);
         assert_eq!(start(&mut queues, &places), Some(8));
-        queues.stall(ObjectId(1), DEMAND);
+        queues.stall(ObjectId(1), DEMAND, Time::ZERO);
         queues.end(ObjectId(1), DEMAND, false);
         assert_eq!(start(&mut queues, &places), Some(9));
-        queues.stall(ObjectId(1), DEMAND);
+        queues.stall(ObjectId(1), DEMAND, Time::ZERO);
         for _ in 0..6 {
             queues.end(ObjectId(1), DEMAND, false);
         }
@@ -281,16 +306,20 @@ mod tests {
     #[test]
     fn a_scout_is_the_newest_where_nothing_is_stalled_in_any_class() {
         let (mut queues, places) = queues(Limits::default(), &[(1, 10), (2, 20), (1, 11)]);
-        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(11)));
+        assert_eq!(queues.newest_untroubled(DEMAND, false), Some(FlightId(11)));
         let place = queues.push(ObjectId(1), Class::Meta, FlightId(12));
         queues.begin(ObjectId(1), Class::Meta, place);
-        queues.stall(ObjectId(1), Class::Meta);
-        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(20)));
+        queues.stall(ObjectId(1), Class::Meta, Time::ZERO);
+        assert_eq!(queues.newest_untroubled(DEMAND, false), Some(FlightId(20)));
+        assert_eq!(queues.newest_untroubled(DEMAND, true), None);
         queues.end(ObjectId(1), Class::Meta, true);
-        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(11)));
+        assert_eq!(queues.newest_untroubled(DEMAND, false), Some(FlightId(20)));
+        assert_eq!(queues.newest_untroubled(DEMAND, true), Some(FlightId(11)));
+        queues.forget(Time::ZERO + Limits::default().suspicion);
+        assert_eq!(queues.newest_untroubled(DEMAND, true), None);
         let (object, place) = places[&FlightId(11)];
         queues.remove(object, DEMAND, place);
-        assert_eq!(queues.newest_untroubled(DEMAND), Some(FlightId(20)));
+        assert_eq!(queues.newest_untroubled(DEMAND, false), Some(FlightId(20)));
     }
 
     #[test]
@@ -314,6 +343,8 @@ mod tests {
         queues.end(object, DEMAND, false);
         assert_eq!(queues.objects(), 0);
         assert!(queues.waiting.is_empty() && queues.holders.first().is_none() && queues.bounded == 0);
-        assert!(queues.turns.iter().chain(queues.untroubled.iter()).all(BTreeMap::is_empty));
+        assert!(
+            queues.turns.iter().all(BTreeMap::is_empty) && queues.untroubled.iter().all(BTreeMap::is_empty)
+        );
     }
 }

@@ -64,6 +64,14 @@ impl Slots {
         left > 0 && needed && self.store_takes(class, Slot::Scout)
     }
 
+    /// Whether such a scout may go to a suspect. These get half of the scouts' part, so that they never have all of it,
+    /// and nothing of the place that a full queue of the storage keeps for what it can still serve.
+    pub(super) fn scout_is_free_for_suspects(&self, class: Class) -> bool {
+        let left = self.reserve_left();
+        let waits_for_reserve = left <= self.limits.scouts && self.store_takes(class, Slot::Own);
+        waits_for_reserve && left > self.limits.scouts / 2
+    }
+
     pub(super) fn take(&mut self, class: Class, slot: Slot) {
         match slot {
             Slot::Own => self.own[class] += 1,
