@@ -479,6 +479,25 @@ fn a_file_with_a_thousand_reads_waiting_lets_ten_others_go_first() {
 }
 
 #[test]
+fn a_flood_of_lookups_does_not_stop_reads_nor_the_other_way_round() {
+    for (flood, other) in [(Class::Meta, Class::Demand), (Class::Demand, Class::Meta)] {
+        let mut sim = sim(|_, _| returns_after(10 * MS));
+        let mut modest = Vec::new();
+        for moment in 0..200 {
+            for number in 0..20 {
+                sim.ask(&Ask::new(flood, 10_000 + moment * 20 + number, 0));
+            }
+            modest.push(sim.ask(&Ask::new(other, moment, 0)));
+            sim.run_for(MS);
+        }
+        sim.run_for(SECOND);
+        let wait = longest(modest.iter().map(|ask| sim.waited(*ask, Verdict::Done)));
+        assert!(wait <= 30 * MS, "{other:?} waited {wait:?} for {flood:?}");
+        end(sim);
+    }
+}
+
+#[test]
 fn a_full_queue_sheds_the_newest_of_the_file_that_holds_most() {
     let mut sim = sim(dead_below(100_000));
     let greedy: Vec<_> = (0..16_008).map(|key| sim.ask(&read(0, key))).collect();

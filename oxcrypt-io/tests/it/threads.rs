@@ -48,6 +48,13 @@ impl Bench {
         self.scheduler.ask(|reply| request(object, job, deadline, reply))
     }
 
+    /// Waits until so many more operations have begun; in vain only if the test fails.
+    fn wait_for(&self, operations: usize) {
+        for _ in 0..operations {
+            self.begins.recv_timeout(Duration::from_mins(1)).unwrap();
+        }
+    }
+
     /// Waits at the gate, and says before that it has begun.
     fn gated(&self, object: u64) -> Job<&'static str> {
         let (gate, begun) = (self.gate.clone(), self.begun.clone());
@@ -85,18 +92,12 @@ fn a_value_finds_its_way_to_a_ticket() {
 fn while_storage_hangs_deadlines_are_kept_and_others_served() {
     let bench = Bench::new();
     let hung: Vec<_> = (0..300).map(|object| bench.read(object, bench.gated(object))).collect();
-    for _ in 0..56 {
-        bench.begins.recv().unwrap();
-    }
-    // They stall, one reserve of slots after the other, until only scouts are left.
+    bench.wait_for(56);
+    // They stall, one load of slots after the other, until only scouts are left.
     bench.clock.advance(Duration::from_secs(1));
-    for _ in 0..56 {
-        bench.begins.recv().unwrap();
-    }
+    bench.wait_for(56);
     bench.clock.advance(Duration::from_secs(1));
-    for _ in 0..57 {
-        bench.begins.recv().unwrap();
-    }
+    bench.wait_for(57);
     assert!(bench.scheduler.snapshot().census.down);
     bench.clock.advance(Duration::from_secs(58));
     for ticket in hung {
@@ -139,7 +140,7 @@ fn a_reply_that_panics_costs_no_lane_either() {
 fn dropping_a_ticket_takes_back_the_request_and_not_the_operation() {
     let bench = Bench::new();
     let ticket = bench.read(1, bench.gated(1));
-    bench.begins.recv().unwrap();
+    bench.wait_for(1);
     drop(ticket);
     assert_eq!(bench.scheduler.snapshot().census.waiters, 0);
     let next = bench.read(1, quick("read twice"));
@@ -151,7 +152,7 @@ fn dropping_a_ticket_takes_back_the_request_and_not_the_operation() {
 fn dropping_the_scheduler_answers_everybody_while_its_threads_hang() {
     let bench = Bench::new();
     let hung: Vec<_> = (0..100).map(|object| bench.read(object, bench.gated(object))).collect();
-    bench.begins.recv().unwrap();
+    bench.wait_for(1);
     drop(bench.scheduler);
     for ticket in hung {
         assert_eq!(ticket.wait().verdict, Verdict::Drained);
