@@ -323,6 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn what_returns_in_time_ends_the_suspicion() {
+        let (mut queues, places) = queues(Limits::default(), &[(1, 10), (1, 11), (1, 12)]);
+        assert_eq!(start(&mut queues, &places), Some(10));
+        queues.stall(ObjectId(1), DEMAND, Time::ZERO);
+        queues.end(ObjectId(1), DEMAND, true);
+        assert_eq!((queues.newest_untroubled(DEMAND, false), queues.suspects()), (None, 1));
+        assert_eq!(start(&mut queues, &places), Some(11));
+        queues.end(ObjectId(1), DEMAND, false);
+        assert_eq!((queues.newest_untroubled(DEMAND, false), queues.suspects()), (Some(FlightId(12)), 0));
+    }
+
+    #[test]
     fn the_newest_of_whoever_holds_most_is_too_many() {
         let limits = Limits { queue: 3, ..Limits::default() };
         let (mut queues, places) = queues(limits, &[(1, 10), (1, 11), (2, 20), (3, 30)]);

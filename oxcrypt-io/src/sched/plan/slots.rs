@@ -185,6 +185,7 @@ mod tests {
             assert!(slots.move_to_reserve(Class::Demand));
         }
         assert!(!slots.is_free(Class::Demand) && slots.scout_is_free(Class::Demand));
+        assert!(!slots.scout_is_free_for_suspects(Class::Demand));
         slots.take(Class::Demand, Slot::Scout);
         assert!(!slots.scout_is_free(Class::Demand) && !slots.is_free(Class::Background));
         assert_eq!(fill(&mut slots, Class::Hot), 1);
@@ -232,6 +233,11 @@ mod tests {
         assert_eq!((moved, slots.reserve_left()), (112, 16));
         for left in (0..16).rev() {
             assert!(slots.scout_is_free(Class::Demand));
+            assert_eq!(
+                slots.scout_is_free_for_suspects(Class::Demand),
+                left >= 8,
+                "half of them are for others"
+            );
             slots.take(Class::Demand, Slot::Scout);
             assert_eq!(slots.reserve_left(), left);
         }
