@@ -16,15 +16,17 @@ use signal_hook::iterator::Signals;
 
 use backing::Backing;
 use control::Control;
+use controls::Controls;
 use counters::Counters;
 use filesystem::SlowStore;
 use gate::Gate;
-use mount::{Controls, Mount};
+use mount::Mount;
 use options::Options;
 
 mod attributes;
 mod backing;
 mod control;
+mod controls;
 mod counters;
 mod filesystem;
 mod gate;
@@ -112,7 +114,7 @@ fn run(options: &Options) -> io::Result<()> {
     let listener = options.socket.as_deref().map(control::listen).transpose()?;
 
     let (mount, device) = Mount::new(&options.mountpoint, &options.kind, options.allow_other)?;
-    let kernel = Controls::of(&mount).ok().map(Arc::new);
+    let kernel = Controls::of(mount.connection()).ok().map(Arc::new);
     let mut config = Config::default();
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(options.threads);

@@ -2,6 +2,9 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
 
+#[path = "../../examples/slow_store/fixture/child.rs"]
+#[expect(dead_code, reason = "the storm bench of oxcrypt-cli needs more of it")]
 mod child;
 mod slow_store;
+#[path = "../../examples/slow_store/fixture/store.rs"]
 mod store;

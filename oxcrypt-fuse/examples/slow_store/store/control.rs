@@ -11,9 +11,9 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::Event;
+use super::controls::Controls;
 use super::counters::{Counters, lossy};
 use super::gate::Gate;
-use super::mount::Controls;
 use super::op::Op;
 use super::rule::Verdict;
 use super::units;
