@@ -1,0 +1,194 @@
+//! Programs that mount: the subjects of the bench, and rclone below them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+
+use super::mounts::{self, Mount};
+use super::options::{Name, Options};
+use super::storage::Storage;
+use super::vault::{self, Kind};
+use crate::child::{CEILING, Child, poll};
+use crate::controls::Controls;
+
+/// How long a program may take to unmount when asked to.
+const UNMOUNTING: Duration = Duration::from_secs(5);
+
+/// The environment variable that has the passphrase for subjects.
+const PASSPHRASE_VARIABLE: &str = "OXCRYPT_STORM_PASSPHRASE";
+
+/// Who is tested.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    /// What the table calls it.
+    pub(crate) name: String,
+    /// Whether it is the negative control.
+    pub(crate) is_control: bool,
+    pub(crate) vault: Kind,
+    /// A shell command, with places for paths.
+    command: String,
+    /// What it says of its version.
+    pub(crate) version: Option<String>,
+    /// Why it cannot be tested here.
+    pub(crate) lacking: Option<String>,
+}
+
+impl Subject {
+    /// All that the options ask for.
+    pub(crate) fn all(options: &Options) -> Vec<Self> {
+        let known = options.subject.iter().map(|name| match name {
+            Name::Oxcrypt => Self::oxcrypt(),
+            Name::Gocryptfs => Self::gocryptfs(),
+        });
+        let given = options.mount.iter().map(|command| Self {
+            name: command.clone(),
+            is_control: false,
+            vault: options.vault,
+            command: command.clone(),
+            version: None,
+            lacking: (options.vault == Kind::Gocryptfs).then(Self::lacking_gocryptfs).flatten(),
+        });
+        known.chain(given).collect()
+    }
+
+    fn oxcrypt() -> Self {
+        let program = env!("CARGO_BIN_EXE_oxcrypt");
+        let can_mount = runs(Command::new(program).args(["mount", "--help"]));
+        Self {
+            name: "oxcrypt".to_owned(),
+            is_control: false,
+            vault: Kind::Cryptomator,
+            command: format!(
+                "'{program}' mount --read-only --foreground --passphrase-env {PASSPHRASE_VARIABLE} {{vault}} {{mountpoint}}"
+            ),
+            version: version(program),
+            lacking: (!can_mount).then(|| "this oxcrypt cannot mount yet".to_owned()),
+        }
+    }
+
+    fn gocryptfs() -> Self {
+        Self {
+            name: "gocryptfs".to_owned(),
+            is_control: true,
+            vault: Kind::Gocryptfs,
+            command: "gocryptfs -fg -q -nosyslog -ro -passfile {passfile} {vault} {mountpoint}".to_owned(),
+            version: version("gocryptfs"),
+            lacking: Self::lacking_gocryptfs(),
+        }
+    }
+
+    fn lacking_gocryptfs() -> Option<String> {
+        (!is_installed("gocryptfs"))
+            .then(|| "install gocryptfs (on Debian: apt-get install gocryptfs)".to_owned())
+    }
+
+    /// Mounts what lies on a store.
+    pub(crate) fn start(&self, storage: &Storage) -> io::Result<Served> {
+        let place = mounts::new_place("subject");
+        let places = [("{vault}", "\"$1\""), ("{mountpoint}", "\"$2\""), ("{passfile}", "\"$3\"")];
+        let script = places.iter().fold(self.command.clone(), |text, (from, to)| text.replace(from, to));
+        let mut command = Command::new("sh");
+        // `exec`, so that the process is the program.
+        command.args(["-c", &format!("exec {script}"), "sh"]).arg(storage.vault()).arg(&place);
+        command.arg(storage.passfile()).env(PASSPHRASE_VARIABLE, vault::PASSPHRASE);
+        Served::start(&mut command, &place)
+    }
+}
+
+/// A mount and the program behind it. Dropping it ends both, whoever waits for them.
+pub(crate) struct Served {
+    place: PathBuf,
+    process: Child,
+}
+
+impl Served {
+    /// Starts a program that mounts at a place and stays in the foreground.
+    pub(crate) fn start(command: &mut Command, place: &Path) -> io::Result<Self> {
+        let mut served = Self { place: place.to_owned(), process: Child::start(command) };
+        let up = poll(CEILING, || {
+            let mounted = Mount::at(place).is_some();
+            (mounted || !served.process.is_running()).then_some(mounted)
+        });
+        if up != Some(true) {
+            let output = served.process.ended_within(Duration::ZERO).map(|ended| ended.output);
+            let output = String::from_utf8_lossy(&output.unwrap_or_default()).into_owned();
+            return Err(io::Error::other(format!("does not mount: {output}")));
+        }
+        // The table has it before it answers.
+        let mut look = Child::start(Command::new("stat").arg(place));
+        match look.ended_within(CEILING) {
+            Some(ended) if ended.status.success() => Ok(served),
+            _ => Err(io::Error::other("mounts, and does not answer")),
+        }
+    }
+
+    /// Where it is mounted. For children only.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// The kernel's controls, if it is a FUSE mount.
+    pub(crate) fn controls(&self) -> Option<Controls> {
+        Mount::at(&self.place)?.controls()
+    }
+
+    /// What the program costs now.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Usage { threads: number("Threads")?, resident_kib: number("VmRSS")? })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        if self.process.is_running() {
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+            poll(UNMOUNTING, || (!self.process.is_running()).then_some(()));
+        }
+        if let Some(mount) = Mount::at(&self.place) {
+            let _ = mount.undo();
+        }
+    }
+}
+
+/// What a process costs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) threads: u64,
+    pub(crate) resident_kib: u64,
+}
+
+impl Usage {
+    /// The greater of both, each for itself.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            threads: self.threads.max(other.threads),
+            resident_kib: self.resident_kib.max(other.resident_kib),
+        }
+    }
+}
+
+/// Whether a program is here.
+pub(crate) fn is_installed(program: &str) -> bool {
+    runs(Command::new(program).arg("--version"))
+}
+
+/// The first line that a program says of its version.
+fn version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
+}
+
+fn runs(command: &mut Command) -> bool {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
