@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
 use super::options::Options;
@@ -28,10 +30,12 @@ pub(crate) fn main(options: &Options, words: &[&str]) -> ExitCode {
     // Not within the limit: the first time this takes minutes.
     let store = slow_store::exe();
     let (tell, interrupted) = channel();
-    let handler = move || {
-        let _ = tell.send(());
-    };
-    ctrlc::set_handler(handler).expect("the only handler");
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).expect("signals that anybody may listen to");
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            let _ = tell.send(());
+        }
+    });
     let folder = tempfile::Builder::new().prefix("oxcrypt-storm-").tempdir().expect("a temporary folder");
     let mut worker = Role::Worker.command();
     worker.args(words).env("TMPDIR", folder.path()).env("SLOW_STORE", store);
