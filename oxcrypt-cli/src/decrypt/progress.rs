@@ -124,6 +124,7 @@ impl<'p> Progress<'p> {
         let bar = console.is_watched().then(ProgressBar::new_spinner);
         if let Some(bar) = &bar {
             bar.set_style(style("{spinner} {bytes} decrypted, {msg}, {binary_bytes_per_sec}"));
+            bar.set_message(counted(0, "file"));
             bar.enable_steady_tick(Duration::from_millis(200));
             console.show(Some(bar.clone()));
         }
