@@ -5,7 +5,8 @@ mod clock;
 mod nodes;
 mod weak_table;
 
-pub(crate) use chunks::{ChunkCache, ClearChunk, ContentId};
+pub use chunks::ContentId;
+pub(crate) use chunks::{ChunkCache, ClearChunk};
 pub(crate) use clock::ClockCache;
 pub(crate) use nodes::NodeCache;
 pub(crate) use weak_table::WeakTable;

@@ -11,11 +11,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::storage::{BlockFile, BlockStorage};
 
+mod assembly;
 mod read;
 mod registry;
 mod resident;
 mod scratch;
 
+pub use assembly::{Assembly, Block};
 pub(crate) use registry::Registry;
 use resident::Content;
 pub use resident::ResidentFile;
@@ -118,10 +120,15 @@ impl File {
             }
             result => result,
         };
-        result.map_err(|error| match self.node.ciphertext_file() {
+        result.map_err(|error| self.name(error))
+    }
+
+    /// Says which file an error is about.
+    fn name(&self, error: Error) -> Error {
+        match self.node.ciphertext_file() {
             Some(path) => error.at(path),
             None => error,
-        })
+        }
     }
 
     /// Whether the file is another one than `content` was made of.

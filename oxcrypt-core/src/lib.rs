@@ -206,9 +206,10 @@ mod tree;
 mod vault;
 mod warning;
 
+pub use cache::ContentId;
 pub use ciphertext_path::CiphertextPath;
 pub use error::{Error, ErrorKind, Result};
-pub use file::{File, ResidentFile};
+pub use file::{Assembly, Block, File, ResidentFile};
 pub use listing::{Damage, DamagedEntry, Entry, Found, Listing};
 pub use name::{DirId, InvalidDirId, InvalidName, Name, VaultPath};
 pub use node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};

@@ -17,7 +17,7 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, Metadata};
+use crate::storage::{BlockStorage, Metadata, Space};
 use crate::tree::Tree;
 use crate::warning::Warning;
 
@@ -112,6 +112,9 @@ pub struct Vault {
 /// The half of a vault that answers from memory alone.
 ///
 /// It holds no storage handle, so nothing here can block on storage.
+///
+/// What memory has is believed for [`VaultOptions::max_age`] before `now`. Whoever would rather have an old answer than
+/// none hands in a moment before the vault was unlocked: nothing that memory still has is too old then.
 pub struct Resident {
     nodes: Arc<NodeCache>,
     registry: Arc<Registry>,
@@ -281,6 +284,15 @@ impl Vault {
         if self.resident.registry.observe(node.id(), metadata) {
             self.resident.nodes.replaced(node);
         }
+    }
+
+    /// Tells how much room the storage has, in bytes of ciphertext. Memory keeps no answer.
+    ///
+    /// # Errors
+    ///
+    /// What the storage says.
+    pub fn space(&self) -> Result<Space> {
+        Ok(self.storage.space()?)
     }
 
     /// Finds the entry at `path`, following symbolic links inside the vault: an absolute target begins at the vault's

@@ -14,7 +14,7 @@ pub(crate) type ClearChunk = Arc<Zeroizing<Box<[u8]>>>;
 /// One state of one file's content. A file that changed in storage gets another, so its old chunks are never found
 /// again, whenever they come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ContentId(u64);
+pub struct ContentId(u64);
 
 /// What a cached chunk takes besides its cleartext, roughly.
 const BOOKKEEPING: usize = 128;

@@ -13,12 +13,7 @@ use crate::crypto::{ContentCipher, FileHeader};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest run that is read at once: 4 MiB of cleartext.
-const MAX_RUN: u64 = 128;
-
-/// Chunks that follow one another, none of them in memory.
-struct Run {
-    chunks: Range<u64>,
-}
+pub(super) const MAX_RUN: u64 = 128;
 
 impl File {
     /// Reads one state of the content: what memory has of it from there, the rest from storage.
@@ -35,14 +30,23 @@ impl File {
             self.cipher(content, &mut cipher)?;
         }
         for run in missing {
-            self.read_run(content, &mut cipher, &run, offset, plan.len, buf)?;
+            self.read_run(content, &mut cipher, &run, |cipher, index, chunk| {
+                let part = part_of(content, index, offset, plan.len);
+                self.decrypt_chunk(content, cipher, index, chunk, part, buf)
+            })?;
         }
         Ok(plan.len)
     }
 
     /// Copies what memory has into `buf` and returns what it lacks, as runs.
-    fn fill_from_cache(&self, content: &Content, plan: &Plan, offset: u64, buf: &mut [u8]) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    fn fill_from_cache(
+        &self,
+        content: &Content,
+        plan: &Plan,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> Vec<Range<u64>> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
         for index in plan.start.0..plan.end.0 {
             let part = part_of(content, ChunkIndex(index), offset, plan.len);
             let cached = self.resident.cached(content, ChunkIndex(index));
@@ -57,34 +61,27 @@ impl File {
                 continue;
             }
             match runs.last_mut() {
-                Some(run) if run.chunks.end == index && run.chunks.end - run.chunks.start < MAX_RUN => {
-                    run.chunks.end += 1;
-                }
-                _ => runs.push(Run { chunks: index..index + 1 }),
+                Some(run) if run.end == index && run.end - run.start < MAX_RUN => run.end += 1,
+                _ => runs.push(index..index + 1),
             }
         }
         runs
     }
 
-    /// Reads a run's ciphertext at once and decrypts each chunk, also behind a damaged one: what is sound goes to the
-    /// cache, so that reading around the damage costs nothing more.
-    fn read_run(
+    /// Reads a run's ciphertext at once and has each chunk decrypted, also behind a damaged one: what is sound goes to
+    /// the cache, so that reading around the damage costs nothing more.
+    pub(super) fn read_run(
         &self,
         content: &Content,
         cipher: &mut Option<Arc<ContentCipher>>,
-        run: &Run,
-        offset: u64,
-        len: usize,
-        buf: &mut [u8],
+        run: &Range<u64>,
+        mut decrypt: impl FnMut(&ContentCipher, ChunkIndex, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let layout = content.layout;
-        let mut range = layout.ciphertext_range(
-            ChunkIndex(run.chunks.start),
-            ChunkIndex(run.chunks.end),
-            content.stored_len,
-        );
+        let mut range =
+            layout.ciphertext_range(ChunkIndex(run.start), ChunkIndex(run.end), content.stored_len);
         // The header lies before chunk 0: where it is not known yet it comes along.
-        let with_header = cipher.is_none() && run.chunks.start == 0;
+        let with_header = cipher.is_none() && run.start == 0;
         if with_header {
             range.start = 0;
         }
@@ -98,17 +95,8 @@ impl File {
             }
             let cipher = self.cipher(content, cipher)?;
             let mut first_error = Ok(());
-            for (index, chunk) in run.chunks.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
-                let index = ChunkIndex(index);
-                let result = self.decrypt_chunk(
-                    content,
-                    &cipher,
-                    index,
-                    chunk,
-                    part_of(content, index, offset, len),
-                    buf,
-                );
-                first_error = first_error.and(result);
+            for (index, chunk) in run.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
+                first_error = first_error.and(decrypt(&cipher, ChunkIndex(index), chunk));
             }
             first_error
         })
@@ -124,26 +112,38 @@ impl File {
         part: Option<(Span, Range<usize>)>,
         buf: &mut [u8],
     ) -> Result<()> {
-        let damaged = |_| Error::damaged(format!("chunk {} does not authenticate", index.0));
-        let payload_len = chunk.len().saturating_sub(to_usize(content.layout.overhead()));
+        let payload_len = payload_len(content, chunk);
         let into = part.as_ref().and_then(|(_, range)| buf.get_mut(range.clone()));
         if let Some(into) = into.filter(|into| !self.resident.caches_chunks() && into.len() == payload_len) {
-            return cipher.decrypt(index, chunk, into).map_err(damaged);
+            return cipher.decrypt(index, chunk, into).map_err(|_| damaged(index));
         }
-        let mut clear = Zeroizing::new(vec![0; payload_len].into_boxed_slice());
-        cipher.decrypt(index, chunk, &mut clear).map_err(damaged)?;
+        let clear = self.decrypt_whole(content, cipher, index, chunk)?;
         if let Some((span, range)) = part {
             let copied = buf.get_mut(range).is_some_and(|into| copy_span(&clear, span, into));
             debug_assert!(copied, "a chunk holds the span that was cut from it");
         }
-        if self.resident.caches_chunks() {
-            self.resident.keep(content, index, ClearChunk::new(clear));
-        }
         Ok(())
     }
 
+    /// Decrypts one chunk, to be held and to be kept.
+    pub(super) fn decrypt_whole(
+        &self,
+        content: &Content,
+        cipher: &ContentCipher,
+        index: ChunkIndex,
+        chunk: &[u8],
+    ) -> Result<ClearChunk> {
+        let mut clear = Zeroizing::new(vec![0; payload_len(content, chunk)].into_boxed_slice());
+        cipher.decrypt(index, chunk, &mut clear).map_err(|_| damaged(index))?;
+        let clear = ClearChunk::new(clear);
+        if self.resident.caches_chunks() {
+            self.resident.keep(content, index, ClearChunk::clone(&clear));
+        }
+        Ok(clear)
+    }
+
     /// The content's cipher: the one that is known, or by reading the header alone.
-    fn cipher(
+    pub(super) fn cipher(
         &self,
         content: &Content,
         known: &mut Option<Arc<ContentCipher>>,
@@ -173,6 +173,14 @@ impl File {
             Err(Error::new(ErrorKind::Incomplete).because("the ciphertext became shorter while it was open"))
         }
     }
+}
+
+fn damaged(index: ChunkIndex) -> Error {
+    Error::damaged(format!("chunk {} does not authenticate", index.0))
+}
+
+fn payload_len(content: &Content, chunk: &[u8]) -> usize {
+    chunk.len().saturating_sub(to_usize(content.layout.overhead()))
 }
 
 /// The part of the wanted range `offset..offset + len` that lies in a chunk, and where it goes in the buffer.

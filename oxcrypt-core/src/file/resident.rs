@@ -99,7 +99,8 @@ impl ResidentFile {
     }
 
     /// Whether chunks that are read may be found again.
-    pub(super) fn caches_chunks(&self) -> bool {
+    #[must_use]
+    pub fn caches_chunks(&self) -> bool {
         self.chunks.is_enabled()
     }
 

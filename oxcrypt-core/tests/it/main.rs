@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
 #![expect(clippy::single_range_in_vec_init, reason = "lists of ranges, most of them short")]
 
+mod assembly;
 mod changes;
 mod content;
 mod cost;

@@ -1,0 +1,178 @@
+//! A read in parts: what memory has, held so that no eviction takes it away, and the rest block by block.
+//!
+//! [`File::read_at`] asks storage for all that a range lacks. Where many read the same file at once their ranges
+//! overlap, and somebody above lets them share their reads: that one asks for blocks of chunks that lie at the same
+//! places for everybody, and puts each range together from the blocks that it needs.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::resident::{Content, ResidentFile, copy_span, span_len};
+use super::{File, Plan};
+use crate::cache::{ClearChunk, ContentId};
+use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::error::{Error, ErrorKind, Result};
+use crate::probe::Probe;
+
+/// A range of a file of which memory holds a part. Nothing here can block on storage. `Debug` shows numbers only.
+pub struct Assembly {
+    content: Content,
+    offset: u64,
+    plan: Plan,
+    /// Those that memory has, from the plan's first chunk on.
+    held: Vec<Option<ClearChunk>>,
+}
+
+/// Chunks of a file as they were read together, each sound or not. Wiped when the last holder drops them; `Debug` shows
+/// numbers only.
+pub struct Block {
+    content: ContentId,
+    first: u64,
+    chunks: Vec<Result<ClearChunk, Arc<Error>>>,
+}
+
+impl ResidentFile {
+    /// Begins a read of `len` bytes at `offset`, as [`File::read_at`] would do it, and holds what memory has of it.
+    ///
+    /// `None` where the range reaches what the ciphertext lacks: only [`File::read_at`] can tell whether it does still.
+    #[must_use]
+    pub fn begin(&self, offset: u64, len: usize) -> Option<Assembly> {
+        let content = self.content();
+        let plan = content.plan(offset, len).ok()?;
+        let chunks = plan.start.0..plan.end.0.max(plan.start.0);
+        let held = chunks.map(|index| self.cached(&content, ChunkIndex(index))).collect();
+        Some(Assembly { content, offset, plan, held })
+    }
+}
+
+impl Assembly {
+    /// The state of the content that it is made of.
+    #[must_use]
+    pub fn content(&self) -> ContentId {
+        self.content.id
+    }
+
+    /// The chunks that are missing, in order. Where only the header is, which no chunk is kept without, that is the
+    /// first chunk of the range, or the one that would be.
+    pub fn missing(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
+        let missing = (self.plan.start.0..).zip(&self.held);
+        let missing = missing.filter(|(_, held)| held.is_none()).map(|(index, _)| ChunkIndex(index));
+        let unvouched = self.held.is_empty() && self.content.cipher.is_none() && self.content.stored_len > 0;
+        unvouched.then_some(self.plan.start).into_iter().chain(missing)
+    }
+
+    /// Puts the bytes together from what is held and from `blocks`, which have what was missing.
+    ///
+    /// `Absent` if a block lacks something, or is of another state of the content: somebody has changed the file.
+    ///
+    /// # Errors
+    ///
+    /// That of the first chunk of the range that could not be read, as [`File::read_at`].
+    #[must_use]
+    pub fn finish(&self, blocks: &[Arc<Block>]) -> Probe<Result<Zeroizing<Vec<u8>>, Arc<Error>>> {
+        if blocks.iter().any(|block| block.content != self.content.id) {
+            return Probe::Absent;
+        }
+        let mut chunks = Vec::with_capacity(self.held.len());
+        for (index, held) in (self.plan.start.0..).zip(&self.held) {
+            match (held, blocks.iter().find_map(|block| block.chunk(index))) {
+                (Some(chunk), _) | (None, Some(Ok(chunk))) => chunks.push(chunk),
+                (None, Some(Err(error))) => return Probe::Ready(Err(Arc::clone(error))),
+                (None, None) => return Probe::Absent,
+            }
+        }
+        let mut bytes = Zeroizing::new(vec![0; self.plan.len]);
+        let mut rest = bytes.as_mut_slice();
+        for (span, chunk) in self.content.spans(self.offset, self.plan.len).zip(chunks) {
+            let Some((part, next)) = rest.split_at_mut_checked(span_len(span)) else { return Probe::Absent };
+            if !copy_span(chunk, span, part) {
+                return Probe::Absent;
+            }
+            rest = next;
+        }
+        if rest.is_empty() { Probe::Ready(Ok(bytes)) } else { Probe::Absent }
+    }
+}
+
+impl Block {
+    fn chunk(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
+        self.chunks.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
+    }
+}
+
+impl File {
+    /// Reads whole chunks, as far as the file has them, and hands them back: they go to the cache as well, but whoever
+    /// holds them needs none. The header is authenticated in any case.
+    ///
+    /// Blocks on storage for what is not in memory: one ciphertext read for each run of missing chunks, up to 4 MiB.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_at`](Self::read_at), but for chunks that do not authenticate: they fail alone, in
+    /// [`Assembly::finish`] of the reads that touch them.
+    pub fn read_block(&self, chunks: Range<u64>) -> Result<Block> {
+        let content = self.resident.content();
+        let result = match self.read_chunks(&content, chunks.clone()) {
+            Ok(block) if block.chunks.iter().any(Result::is_err) && self.has_changed(&content) => {
+                self.read_chunks(&self.resident.content(), chunks)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
+                    && self.has_changed(&content) =>
+            {
+                self.read_chunks(&self.resident.content(), chunks)
+            }
+            result => result,
+        };
+        result.map_err(|error| self.name(error))
+    }
+
+    fn read_chunks(&self, content: &Content, chunks: Range<u64>) -> Result<Block> {
+        let first = chunks.start;
+        let end = chunks.end.min(content.layout.stored_chunks(content.stored_len));
+        let mut block = Block { content: content.id, first, chunks: Vec::new() };
+        if content.stored_len == 0 {
+            return Ok(block);
+        }
+        let mut cipher = content.cipher.clone();
+        let mut next = first;
+        while next < end {
+            if let Some(chunk) = self.resident.cached(content, ChunkIndex(next)) {
+                block.chunks.push(Ok(chunk));
+                next += 1;
+                continue;
+            }
+            let run = self.missing_run(content, next..end);
+            next = run.end;
+            self.read_run(content, &mut cipher, &run, |cipher, index, ciphertext| {
+                let chunk = self.decrypt_whole(content, cipher, index, ciphertext);
+                block.chunks.push(chunk.map_err(|error| Arc::new(self.name(error))));
+                Ok(())
+            })?;
+        }
+        self.cipher(content, &mut cipher)?;
+        Ok(block)
+    }
+
+    /// The chunks from the first of `chunks` on that are missing, the first one in any case.
+    fn missing_run(&self, content: &Content, chunks: Range<u64>) -> Range<u64> {
+        let end = chunks.end.min(chunks.start + super::read::MAX_RUN);
+        let cached = |index: &u64| self.resident.cached(content, ChunkIndex(*index)).is_some();
+        chunks.start..(chunks.start + 1..end).find(cached).unwrap_or(end)
+    }
+}
+
+impl fmt::Debug for Assembly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Assembly({} bytes at {})", self.plan.len, self.offset)
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} chunks from {}, {PAYLOAD_LEN} bytes each)", self.chunks.len(), self.first)
+    }
+}
