@@ -1,0 +1,87 @@
+//! A file that is open, closed by a thread that may wait for it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oxcrypt_core::{ErrorKind, File, Node, ResidentFile};
+
+use crate::clock::Deadline;
+use crate::sched::plan::{Caller, Class, Outcome, Part};
+
+use super::Shared;
+use super::question::{Ask, object};
+use super::read_ahead::Pattern;
+use super::value::Value;
+
+/// A file of a [`Volume`](super::Volume), open for reading.
+///
+/// Whoever drops the last reference does not wait: the backing file is closed by an operation of class
+/// [`Class::Close`], which nothing drops, not even the end of the volume. Operations that read it hold a reference.
+pub struct OpenFile {
+    node: Arc<Node>,
+    resident: Arc<ResidentFile>,
+    /// There until this is dropped.
+    file: Option<File>,
+    pub(super) pattern: Mutex<Pattern>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl OpenFile {
+    pub(super) fn new(file: File, shared: Arc<Shared>) -> Self {
+        let (node, resident) = (Arc::clone(file.node()), Arc::clone(file.resident()));
+        Self { node, resident, file: Some(file), pattern: Mutex::default(), shared }
+    }
+
+    /// The entry it was opened by.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// What memory has of it: its length, and what it answers without storage.
+    #[must_use]
+    pub fn resident(&self) -> &Arc<ResidentFile> {
+        &self.resident
+    }
+
+    /// Does something with the backing file, which may block.
+    pub(super) fn with<T>(
+        &self,
+        work: impl FnOnce(&File) -> oxcrypt_core::Result<T>,
+    ) -> oxcrypt_core::Result<T> {
+        match &self.file {
+            Some(file) => work(file),
+            None => Err(ErrorKind::InvalidArgument.into()),
+        }
+    }
+
+    pub(super) fn pattern<T>(&self, look: impl FnOnce(&mut Pattern) -> T) -> T {
+        look(&mut self.pattern.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let close = move || {
+            drop(file);
+            Outcome::Done(Value::Closed)
+        };
+        let ask = Ask {
+            class: Class::Close,
+            object: object(&self.node),
+            parts: vec![Part { key: None, job: Box::new(close), pages: 0..0 }],
+            deadline: Deadline::NEVER,
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        };
+        self.shared.scheduler.submit(ask.request(Box::new(|_| ())));
+    }
+}
+
+impl fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenFile({:?})", self.node)
+    }
+}

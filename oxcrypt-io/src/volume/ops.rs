@@ -1,0 +1,10 @@
+//! What a volume can be asked, one file for each operation: memory first, and what storage is to be asked else.
+
+mod attributes;
+mod list;
+mod lookup;
+mod open;
+pub(super) mod read;
+mod readlink;
+mod release;
+mod statfs;

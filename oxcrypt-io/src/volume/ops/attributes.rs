@@ -1,0 +1,30 @@
+//! Length and times.
+
+use std::sync::Arc;
+
+use oxcrypt_core::{Node, NodeAttributes, Probe};
+
+use crate::volume::value::{Key, Value, outcome};
+use crate::volume::{Question, Volume};
+
+impl Volume {
+    /// Tells length and times, as [`oxcrypt_core::Vault::attributes`].
+    ///
+    /// Where storage takes long, what it told before is the answer.
+    pub fn attributes(&self, node: &Arc<Node>) -> Question<NodeAttributes> {
+        let store = &self.shared.store;
+        let resident = store.vault.resident();
+        if let Probe::Ready(known) = resident.attributes(node, store.now()) {
+            return Question::known(Ok(known));
+        }
+        let (older, about) = (resident.attributes(node, store.born).ready(), Arc::clone(node));
+        self.shared.question(
+            node,
+            Key::Attributes,
+            self.shared.options.deadlines.attributes,
+            older,
+            move |store| outcome(store.vault.attributes(&about, store.now()), Value::Attributes),
+            |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
+        )
+    }
+}

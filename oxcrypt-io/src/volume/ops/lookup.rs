@@ -1,0 +1,33 @@
+//! Which entry a name is.
+
+use std::sync::Arc;
+
+use oxcrypt_core::{Name, Node, Probe};
+
+use crate::volume::error::Error;
+use crate::volume::value::{Key, Value, outcome};
+use crate::volume::{Question, Volume};
+
+impl Volume {
+    /// Finds the entry `name` of the directory `dir`, as [`oxcrypt_core::Vault::lookup`].
+    ///
+    /// Where storage takes long, the node that was found there before is the answer. That there was none is never given
+    /// as an older answer.
+    pub fn lookup(&self, dir: &Arc<Node>, name: &Name) -> Question<Arc<Node>> {
+        let store = &self.shared.store;
+        let resident = store.vault.resident();
+        if let Probe::Ready(known) = resident.lookup(dir, name, store.now()) {
+            return Question::known(known.map_err(Error::from));
+        }
+        let older = resident.lookup(dir, name, store.born).ready().and_then(Result::ok);
+        let (within, name) = (Arc::clone(dir), name.clone());
+        self.shared.question(
+            dir,
+            Key::Lookup(name.clone()),
+            self.shared.options.deadlines.lookup,
+            older,
+            move |store| outcome(store.vault.lookup(&within, &name, store.now()), Value::Node),
+            |value| if let Value::Node(node) = value { Some(node) } else { None },
+        )
+    }
+}

@@ -1,0 +1,151 @@
+//! Reading a range of a file.
+
+use std::sync::Arc;
+
+use oxcrypt_core::chunk::PAYLOAD_LEN;
+use oxcrypt_core::{Assembly, Block, ContentId, Probe};
+use zeroize::Zeroizing;
+
+use crate::clock::Deadline;
+use crate::sched::plan::{Caller, Class, Part, Verdict};
+use crate::sched::{Calls, Settled};
+use crate::volume::error::{Error, Result};
+use crate::volume::question::{Ask, Pending, Step, object, take_one};
+use crate::volume::value::{Key, Value, outcome};
+use crate::volume::{Cleartext, OpenFile, Question, Shared, Volume};
+
+/// Chunks that are read together. They lie at the same places for everybody, so that overlapping reads meet.
+const BLOCK_CHUNKS: u64 = 4;
+/// Bytes of cleartext in a block.
+pub(in crate::volume) const BLOCK_LEN: u64 = BLOCK_CHUNKS * PAYLOAD_LEN;
+/// Bytes in a page, for the memory of failures.
+const PAGE_LEN: u64 = 4_096;
+
+/// A range of an open file.
+#[derive(Clone)]
+struct Wanted {
+    file: Arc<OpenFile>,
+    offset: u64,
+    len: usize,
+    deadline: Deadline,
+}
+
+impl Volume {
+    /// Reads up to `len` bytes at `offset`: fewer only at the end of the file.
+    ///
+    /// What memory lacks is read in blocks of four chunks that all readers share, and what comes too late for a reader
+    /// is there when it asks again. A reader gets all of its bytes from one state of the file. `file` must be one of
+    /// this volume.
+    ///
+    /// Takes no more memory than there is to be read, but for a file that is cut off or changes meanwhile: then that is
+    /// `len` bytes. The errors are those of [`oxcrypt_core::File::read_at`]: a chunk that does not authenticate fails the reads that
+    /// touch it and no other.
+    pub fn read(&self, file: &Arc<OpenFile>, offset: u64, len: usize) -> Question<Cleartext> {
+        let deadline = self.shared.deadline(self.shared.options.deadlines.read);
+        let wanted = Wanted { file: Arc::clone(file), offset, len, deadline };
+        let Some(assembly) = file.resident().begin(offset, len) else {
+            return Question::open(self.shared.read_alone(&wanted));
+        };
+        if assembly.missing().next().is_none()
+            && let Probe::Ready(bytes) = assembly.finish(&[])
+        {
+            if let Ok(bytes) = &bytes {
+                self.shared.read_ahead(file, offset, bytes.len());
+            }
+            return Question::known(bytes.map_err(Error::from));
+        }
+        Question::open(self.shared.read_blocks(wanted, assembly))
+    }
+}
+
+impl Shared {
+    /// Reads the blocks that are missing, and puts the range together.
+    fn read_blocks(self: &Arc<Self>, wanted: Wanted, assembly: Assembly) -> Pending<Cleartext> {
+        let mut blocks: Vec<_> = assembly.missing().map(|chunk| chunk.0 / BLOCK_CHUNKS).collect();
+        blocks.dedup();
+        let parts = blocks.into_iter().map(|number| block(&wanted.file, assembly.content(), number));
+        let ask = wanted.ask(parts.collect());
+        let shared = Arc::clone(self);
+        let finish = move |settled: Settled<Value>| match wanted.put_together(&assembly, settled) {
+            Probe::Ready(answer) => {
+                if let Ok(bytes) = &answer {
+                    shared.read_ahead(&wanted.file, wanted.offset, bytes.len());
+                }
+                Step::Done(answer)
+            }
+            // Somebody has changed the file meanwhile. Reading all of the range at once takes it as it is then.
+            Probe::Absent => Step::Again(Box::new(shared.read_alone(&wanted))),
+        };
+        Pending { shared: Arc::clone(self), ask, finish: Box::new(finish) }
+    }
+
+    /// Reads the range in an operation of its own.
+    fn read_alone(self: &Arc<Self>, wanted: &Wanted) -> Pending<Cleartext> {
+        let Wanted { file, offset, len, .. } = wanted.clone();
+        let job = Box::new(move || {
+            let mut bytes = Zeroizing::new(vec![0; len]);
+            let read = file.with(|file| file.read_at(offset, &mut bytes));
+            outcome(read, |len| {
+                bytes.truncate(len);
+                Value::Bytes(bytes)
+            })
+        });
+        let pages = offset / PAGE_LEN..offset.saturating_add(len as u64).div_ceil(PAGE_LEN);
+        let ask = wanted.ask(vec![Part { key: None, job, pages }]);
+        let take = |value| if let Value::Bytes(bytes) = value { Some(bytes) } else { None };
+        let finish = take_one(wanted.file.node(), None, take);
+        Pending { shared: Arc::clone(self), ask, finish }
+    }
+}
+
+impl Wanted {
+    fn ask(&self, parts: Vec<Part<Calls<Key, Value>>>) -> Ask {
+        Ask {
+            class: Class::Demand,
+            object: object(self.file.node()),
+            parts,
+            deadline: self.deadline,
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        }
+    }
+
+    fn put_together(&self, assembly: &Assembly, settled: Settled<Value>) -> Probe<Result<Cleartext>> {
+        let mut blocks: Vec<Arc<Block>> = Vec::with_capacity(settled.values.len());
+        for value in settled.values {
+            match value {
+                Value::Block(block) => blocks.push(block),
+                Value::Failed(error) => return Probe::Ready(Err(error.into())),
+                _ => {}
+            }
+        }
+        if settled.verdict != Verdict::Done {
+            return Probe::Ready(Err(Error::of(settled.verdict).at(self.file.node())));
+        }
+        match assembly.finish(&blocks) {
+            Probe::Ready(bytes) => Probe::Ready(bytes.map_err(Error::from)),
+            Probe::Absent => Probe::Absent,
+        }
+    }
+}
+
+/// The operation that reads a block of one state of a file.
+pub(in crate::volume) fn block(
+    file: &Arc<OpenFile>,
+    content: ContentId,
+    number: u64,
+) -> Part<Calls<Key, Value>> {
+    let (first, end) =
+        (number.saturating_mul(BLOCK_CHUNKS), number.saturating_add(1).saturating_mul(BLOCK_CHUNKS));
+    let page = number.saturating_mul(BLOCK_LEN / PAGE_LEN);
+    let file = Arc::clone(file);
+    let job = Box::new(move || {
+        outcome(file.with(|file| file.read_block(first..end)), |block| Value::Block(Arc::new(block)))
+    });
+    Part {
+        key: Some(Key::Block(content, number)),
+        job,
+        pages: page..page.saturating_add(BLOCK_LEN / PAGE_LEN),
+    }
+}

@@ -1,0 +1,176 @@
+//! One request: answered by memory already, or to be handed to the scheduler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oxcrypt_core::Node;
+
+use crate::clock::Deadline;
+use crate::sched::plan::{Caller, Class, ObjectId, Part, Request, Verdict, WaiterId};
+use crate::sched::{Calls, Job, Reply, Settled};
+
+use super::error::{Error, Result};
+use super::value::{Key, Value};
+use super::{Answer, Shared};
+
+/// A request to a [`Volume`](super::Volume).
+///
+/// Memory has been asked when there is one, and its deadline counts from then. Storage is asked, by another thread, once
+/// somebody says where the answer is to go.
+#[must_use = "storage is asked when somebody says where the answer is to go"]
+pub struct Question<T>(State<T>);
+
+enum State<T> {
+    Known(Result<T>),
+    Open(Box<Pending<T>>),
+}
+
+/// What storage is to be asked, and what to make of it.
+pub(super) struct Pending<T> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ask: Ask,
+    pub(super) finish: Finish<T>,
+}
+
+/// A request but for its reply.
+pub(super) struct Ask {
+    pub(super) class: Class,
+    pub(super) object: ObjectId,
+    pub(super) parts: Vec<Part<Calls<Key, Value>>>,
+    pub(super) deadline: Deadline,
+    pub(super) caller: Caller,
+    pub(super) stale: bool,
+    pub(super) kernel: Option<u64>,
+}
+
+pub(super) type Finish<T> = Box<dyn FnOnce(Settled<Value>) -> Step<T> + Send>;
+
+/// What comes of an answer of the scheduler.
+pub(super) enum Step<T> {
+    Done(Result<T>),
+    /// It has to be asked otherwise.
+    Again(Box<Pending<T>>),
+}
+
+impl<T: Send + 'static> Question<T> {
+    pub(super) fn known(answer: Result<T>) -> Self {
+        Self(State::Known(answer))
+    }
+
+    pub(super) fn open(pending: Pending<T>) -> Self {
+        Self(State::Open(Box::new(pending)))
+    }
+
+    /// Says who asks, as the kernel calls the thread: it is not kept waiting again for what just took too long.
+    pub fn by(mut self, caller: Caller) -> Self {
+        if let State::Open(pending) = &mut self.0 {
+            pending.ask.caller = caller;
+        }
+        self
+    }
+
+    /// Says how many bytes of the kernel's background queue it holds while it is not answered.
+    pub fn holding(mut self, bytes: u64) -> Self {
+        if let State::Open(pending) = &mut self.0 {
+            pending.ask.kernel = Some(bytes);
+        }
+        self
+    }
+
+    /// Whether memory has answered.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(self.0, State::Known(_))
+    }
+
+    /// Calls `reply` with the answer: before this returns if memory has it, else from whatever thread has it later, so
+    /// `reply` must not block. Returns what to cancel it by, if it was not known. Never blocks on storage.
+    pub fn then(self, reply: impl FnOnce(Result<T>) + Send + 'static) -> Option<WaiterId> {
+        match self.0 {
+            State::Known(answer) => {
+                reply(answer);
+                None
+            }
+            State::Open(pending) => Some(pending.submit(Box::new(reply))),
+        }
+    }
+
+    /// Asks, and promises the answer. Never blocks on storage.
+    #[must_use = "dropping it takes the request back"]
+    pub fn ask(self) -> Answer<T> {
+        match self.0 {
+            State::Known(answer) => Answer::known(answer),
+            State::Open(pending) => pending.ask(),
+        }
+    }
+
+    /// Asks, and blocks until there is an answer: until the deadline, whatever storage does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation.
+    pub fn wait(self) -> Result<T> {
+        self.ask().wait()
+    }
+}
+
+impl<T: Send + 'static> Pending<T> {
+    fn submit(self, reply: Box<dyn FnOnce(Result<T>) + Send>) -> WaiterId {
+        let Self { shared, ask, finish } = self;
+        shared.scheduler.submit(ask.request(Box::new(move |settled| match finish(settled) {
+            Step::Done(answer) => reply(answer),
+            Step::Again(pending) => {
+                pending.submit(reply);
+            }
+        })))
+    }
+
+    pub(super) fn ask(self) -> Answer<T> {
+        let Self { shared, ask, finish } = self;
+        let ticket = shared.scheduler.ask(|reply| ask.request(reply));
+        Answer::asked(ticket, finish)
+    }
+}
+
+impl Ask {
+    /// A question about `node` to one operation, that others may share.
+    pub(super) fn one(shared: &Shared, node: &Node, key: Key, patience: Duration, job: Job<Value>) -> Self {
+        let part = Part { key: Some(key), job, pages: 0..0 };
+        Self {
+            class: Class::Meta,
+            object: object(node),
+            parts: vec![part],
+            deadline: shared.deadline(patience),
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        }
+    }
+
+    pub(super) fn request(self, reply: Reply<Value>) -> Request<Calls<Key, Value>> {
+        let Self { class, object, parts, deadline, caller, stale, kernel } = self;
+        Request { class, object, parts, reply, deadline, caller, stale, kernel }
+    }
+}
+
+/// What the scheduler calls a file or directory.
+pub(super) fn object(node: &Node) -> ObjectId {
+    ObjectId(node.id().get())
+}
+
+/// What becomes of a question to one operation: `take` gets its value, and `older` is what there was before.
+pub(super) fn take_one<T: Send + 'static>(
+    node: &Arc<Node>,
+    older: Option<T>,
+    take: impl FnOnce(Value) -> Option<T> + Send + 'static,
+) -> Finish<T> {
+    let node = Arc::clone(node);
+    Box::new(move |mut settled| {
+        Step::Done(match (settled.verdict, settled.values.pop()) {
+            (_, Some(Value::Failed(error))) => Err(error.into()),
+            (Verdict::Done, Some(value)) => take(value).ok_or_else(|| Error::of(Verdict::Panicked).at(&node)),
+            (Verdict::Stale, _) => older.ok_or_else(|| Error::of(Verdict::Stale).at(&node)),
+            (verdict, _) => Err(Error::of(verdict).at(&node)),
+        })
+    })
+}

@@ -1,0 +1,69 @@
+//! How much room there is, as storage last told.
+
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+use oxcrypt_core::storage::Space;
+
+use crate::clock::{Deadline, Time};
+use crate::sched::Settled;
+use crate::sched::plan::{Caller, Class, ObjectId, Part};
+
+use super::Shared;
+use super::question::Ask;
+use super::value::{Key, Value, outcome};
+
+/// What no node is called: node ids count up from 0.
+const STORAGE: ObjectId = ObjectId(u64::MAX);
+
+/// The last answer, and whether there will be another.
+#[derive(Debug, Default)]
+pub(super) struct KnownSpace {
+    told: Option<Space>,
+    /// When storage last answered anything.
+    since: Option<Time>,
+    asking: bool,
+}
+
+impl Shared {
+    pub(super) fn space(&self) -> Option<Space> {
+        self.lock_space().told
+    }
+
+    /// Has storage asked, unless that was done a short while ago or is being done. Never blocks on storage.
+    pub(super) fn refresh_space(self: &Arc<Self>) {
+        let mut known = self.lock_space();
+        let now = self.store.clock.now();
+        if known.asking || known.since.is_some_and(|since| now.since(since) < self.options.space_age) {
+            return;
+        }
+        known.asking = true;
+        drop(known);
+        let (store, shared) = (Arc::clone(&self.store), Arc::downgrade(self));
+        let job = Box::new(move || outcome(store.vault.space(), Value::Space));
+        let ask = Ask {
+            class: Class::Background,
+            object: STORAGE,
+            parts: vec![Part { key: Some(Key::Space), job, pages: 0..0 }],
+            deadline: Deadline::NEVER,
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        };
+        self.scheduler.submit(ask.request(Box::new(move |settled| told(&shared, settled))));
+    }
+
+    fn lock_space(&self) -> MutexGuard<'_, KnownSpace> {
+        self.space.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps what storage told. An error changes nothing: what was told before is still the best that is known.
+fn told(shared: &Weak<Shared>, mut settled: Settled<Value>) {
+    let Some(shared) = shared.upgrade() else { return };
+    let mut known = shared.lock_space();
+    known.asking = false;
+    known.since = Some(shared.store.clock.now());
+    if let Some(Value::Space(space)) = settled.values.pop() {
+        known.told = Some(space);
+    }
+}

@@ -1,0 +1,10 @@
+//! A volume over storage that hangs, fails and comes back. Nobody sleeps: storage waits at gates, and time is turned by
+//! hand.
+
+mod closing;
+mod deadlines;
+mod hits;
+pub(crate) mod house;
+mod read_ahead;
+mod sharing;
+mod stale;
