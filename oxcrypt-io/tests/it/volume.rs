@@ -5,6 +5,7 @@ mod closing;
 mod deadlines;
 mod hits;
 pub(crate) mod house;
+mod model;
 mod read_ahead;
 mod sharing;
 mod stale;

@@ -78,6 +78,10 @@ impl House {
         let vault = unlock(Arc::clone(&storage) as _, options);
         let volume = Volume::start(vault, VolumeOptions::default(), Arc::clone(&clock) as _).unwrap();
         let house = Self { storage, clock, volume };
+        // The first question of a volume is for the free space.
+        while house.volume.statfs().is_none() {
+            thread::yield_now();
+        }
         house.settle();
         house
     }
