@@ -67,6 +67,11 @@ pub trait BlockStorage: Debug + Send + Sync {
     /// Tells how much room there is.
     fn space(&self) -> io::Result<Space>;
 
+    /// Tells how the store behaves, as was found when it was opened. Never waits.
+    fn habits(&self) -> Habits {
+        Habits::default()
+    }
+
     /// Reads a small file whole; `InvalidData` if it is longer than `limit` bytes.
     fn read(&self, path: &CiphertextPath, limit: usize) -> io::Result<Vec<u8>> {
         let (file, metadata) = self.open(path, OpenMode::Read)?;
@@ -105,6 +110,22 @@ pub trait BlockStorage: Debug + Send + Sync {
                 let _removed_or_left_behind = self.remove(path, EntryKind::File);
             }
         })
+    }
+}
+
+/// How a store behaves. The default is the most careful assumption: nothing is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Habits {
+    /// Calls may block for long: it is a cloud drive or a network, or might be one.
+    pub may_block: bool,
+    /// How many reads the host queues for it at most, where they share a queue: as many reads without an answer starve
+    /// all others, also those of files that the store has at hand.
+    pub queue: Option<usize>,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { may_block: true, queue: None }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, Metadata, Space};
+use crate::storage::{BlockStorage, Habits, Metadata, Space};
 use crate::tree::Tree;
 use crate::warning::Warning;
 
@@ -186,6 +186,12 @@ impl Vault {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// How the storage behaves. Never blocks.
+    #[must_use]
+    pub fn habits(&self) -> Habits {
+        self.storage.habits()
     }
 
     /// The root directory.
