@@ -371,6 +371,12 @@ impl Resident {
         self.nodes.lookup(dir, name, now)
     }
 
+    /// As [`Vault::node`], if memory knows what the entry is.
+    #[must_use]
+    pub fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Probe<Arc<Node>> {
+        self.nodes.node_of(dir, found, now).into()
+    }
+
     /// As [`Vault::list`], if memory has a fresh listing.
     #[must_use]
     pub fn list(&self, dir: &Arc<Node>, now: Instant) -> Probe<Arc<Listing>> {

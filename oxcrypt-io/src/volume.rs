@@ -70,6 +70,7 @@ mod value;
 pub use answer::Answer;
 pub use error::{Cause, Error, Result};
 pub use open_file::OpenFile;
+pub use ops::entries::{Seen, Wanted};
 pub use options::{Deadlines, VolumeOptions};
 pub use question::Question;
 

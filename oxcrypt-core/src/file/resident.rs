@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use crate::cache::{ChunkCache, ClearChunk, ContentId};
-use crate::chunk::{ChunkIndex, Layout, Span, Torn};
+use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Span, Torn};
 use crate::crypto::ContentCipher;
 use crate::probe::Probe;
 use crate::storage::{Identity, Metadata};
@@ -88,6 +88,22 @@ impl ResidentFile {
             return Probe::Absent;
         }
         Probe::Ready(plan.len)
+    }
+
+    /// Which state of the content this is: another number after every change that was noticed.
+    #[must_use]
+    pub fn content_id(&self) -> ContentId {
+        self.content().id
+    }
+
+    /// Whether memory has all of the file. Looks no further than the first chunk that is missing.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let content = self.content();
+        let chunks = content.len.div_ceil(PAYLOAD_LEN);
+        content.torn.is_none()
+            && (content.cipher.is_some() || content.stored_len == 0)
+            && (0..chunks).all(|index| self.chunks.get(content.id, ChunkIndex(index)).is_some())
     }
 
     pub(super) fn content(&self) -> Content {

@@ -1,6 +1,7 @@
 //! What a volume can be asked, one file for each operation: memory first, and what storage is to be asked else.
 
 mod attributes;
+pub(super) mod entries;
 mod list;
 mod lookup;
 mod open;

@@ -41,6 +41,8 @@ pub struct Deadlines {
     pub open: Duration,
     /// Listing a directory.
     pub list: Duration,
+    /// Kinds and attributes of what a directory lists. Short, because the names can be given without.
+    pub entries: Duration,
     /// Reading.
     pub read: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for Deadlines {
             attributes: Duration::from_secs(20),
             open: Duration::from_secs(20),
             list: Duration::from_secs(30),
+            entries: Duration::from_secs(3),
             read: Duration::from_secs(read),
         }
     }

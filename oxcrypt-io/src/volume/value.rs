@@ -7,7 +7,7 @@ use oxcrypt_core::{Block, ContentId, ErrorKind, LinkTarget, Listing, Name, Node,
 
 use crate::sched::plan::Outcome;
 
-use super::{Cleartext, OpenFile};
+use super::{Cleartext, OpenFile, Seen};
 
 /// What an operation does with its object. Requests for the same share one operation.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -28,6 +28,7 @@ pub(super) enum Value {
     Node(Arc<Node>),
     Attributes(NodeAttributes),
     List(Arc<Listing>),
+    Entries(Arc<[Seen]>),
     Target(LinkTarget),
     File(Arc<OpenFile>),
     Block(Arc<Block>),

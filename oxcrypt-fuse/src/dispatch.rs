@@ -1,0 +1,119 @@
+//! What becomes of a request: from decoded words to a reply, by way of the volume.
+//!
+//! Nothing here makes a system call on vault storage, and nothing waits. What memory has is answered on the thread that
+//! brings the request. For the rest the reply is moved to the volume, and whoever has the answer there sends it; so the
+//! number of threads that bring requests does not matter.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use fuser::Errno;
+use oxcrypt_core::Node;
+use oxcrypt_io::sched::plan::Caller;
+use oxcrypt_io::volume::{Question, Result, Volume};
+
+use crate::attr::Looks;
+use crate::callers::Callers;
+use crate::damage::Damage;
+use crate::errno;
+use crate::figures::{Figures, Negotiated};
+use crate::handles::Handles;
+use crate::inodes::Inodes;
+use crate::options::{DirectIo, MountOptions};
+
+mod directory;
+mod entry;
+mod file;
+
+pub(crate) use directory::Page;
+
+/// A mounted volume, as the kernel's requests see it.
+pub(crate) struct Dispatch {
+    volume: Arc<Volume>,
+    callers: Arc<Callers>,
+    inodes: Inodes,
+    handles: Handles,
+    looks: Looks,
+    direct_io: DirectIo,
+    may_block: bool,
+    damage: Damage,
+    pub(crate) negotiated: OnceLock<Negotiated>,
+}
+
+/// The thread that asks, as the kernel calls it; 0 where that is not to be known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker(pub(crate) u32);
+
+impl Dispatch {
+    /// Serves a volume.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    pub(crate) fn new(volume: Arc<Volume>, options: &MountOptions) -> io::Result<Arc<Self>> {
+        let may_block = volume.vault().habits().may_block;
+        Ok(Arc::new(Self {
+            callers: Callers::watch(&volume)?,
+            inodes: Inodes::new(volume.vault().root()),
+            handles: Handles::default(),
+            looks: Looks::new(options, may_block),
+            direct_io: options.direct_io,
+            may_block,
+            damage: Damage::default(),
+            negotiated: OnceLock::new(),
+            volume,
+        }))
+    }
+
+    /// Answers every request that waits, and refuses those to come that memory does not answer.
+    pub(crate) fn stop(&self) {
+        self.volume.drain();
+        self.callers.end();
+    }
+
+    /// What there is, for people.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            negotiated: self.negotiated.get().copied(),
+            inodes: self.inodes.len(),
+            handles: self.handles.len(),
+            held: self.callers.held(),
+            damaged: self.damage.told(),
+        }
+    }
+
+    /// Puts a question to the volume, and lets `then` have the answer, on whatever thread has it.
+    fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        operation: &'static str,
+        asker: Asker,
+        node: &Node,
+        question: Question<T>,
+        then: impl FnOnce(&Arc<Self>, Result<T, Errno>) + Send + 'static,
+    ) {
+        let dispatch = Arc::clone(self);
+        if question.is_known() {
+            question.then(move |answer| then(&dispatch, dispatch.told(operation, answer)));
+            return;
+        }
+        let id = self.callers.enter(operation, asker.0, node.ciphertext_path());
+        let waiter = question.by(Caller(asker.0)).then(move |answer| {
+            dispatch.callers.leave(id);
+            then(&dispatch, dispatch.told(operation, answer));
+        });
+        if let Some(waiter) = waiter {
+            self.callers.can_be_cancelled(id, waiter);
+        }
+    }
+
+    /// Translates an answer, and takes note of damage.
+    fn told<T>(&self, operation: &'static str, answer: Result<T>) -> Result<T, Errno> {
+        answer.map_err(|error| {
+            let errno = errno::of(&error);
+            if errno.code() == Errno::EIO.code() {
+                self.damage.take_note(operation, &error);
+            }
+            errno
+        })
+    }
+}

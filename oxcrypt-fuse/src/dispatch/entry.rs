@@ -1,0 +1,185 @@
+//! Names, attributes, links, space.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyAttr, ReplyData, ReplyEntry, ReplyStatfs};
+use oxcrypt_core::{Entry, Listing, Name, Node, NodeKind};
+
+use super::{Asker, Dispatch};
+use crate::inodes::{Inode, number};
+use crate::shown_name::{may_be_alias, shown};
+
+/// What numbers of inodes are told apart by where they are used again, which ours never are.
+pub(super) const GENERATION: Generation = Generation(0);
+/// The size of the units in which space is told.
+const UNIT: u32 = 4096;
+/// The longest name that is shown.
+const MAX_NAME: u32 = 255;
+
+impl Dispatch {
+    /// Which entry a name is.
+    pub(crate) fn lookup(self: &Arc<Self>, asker: Asker, dir: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let Some(node) = self.inodes.node(dir) else { return reply.error(Errno::ESTALE) };
+        // What no entry can be called is not there.
+        let Some(text) = name.to_str() else { return self.reply_absent(reply) };
+        let Ok(name) = Name::new(text) else { return self.reply_absent(reply) };
+        if may_be_alias(text) {
+            return self.lookup_listed(asker, node, name, reply);
+        }
+        let question = self.volume.lookup(&node, &name);
+        self.ask("lookup", asker, &Arc::clone(&node), question, move |dispatch, found| match found {
+            Ok(found) => dispatch.reply_entry(asker, found, reply),
+            Err(errno) if errno.code() == Errno::ENOENT.code() => {
+                dispatch.lookup_listed(asker, node, name, reply);
+            }
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// Which entry of the listing is shown by this name: one without a name of its own, or with too long a one.
+    fn lookup_listed(self: &Arc<Self>, asker: Asker, dir: Arc<Node>, name: Name, reply: ReplyEntry) {
+        let question = self.volume.list(&dir);
+        self.ask("lookup", asker, &Arc::clone(&dir), question, move |dispatch, listing| {
+            let listing = match listing {
+                Ok(listing) => listing,
+                Err(errno) => return reply.error(errno),
+            };
+            match find_shown(&listing, name.as_str()) {
+                Some(Entry::Sound(found)) => {
+                    let question = dispatch.volume.lookup(&dir, found.name());
+                    dispatch.ask("lookup", asker, &dir, question, move |dispatch, found| match found {
+                        Ok(found) => dispatch.reply_entry(asker, found, reply),
+                        Err(errno) if errno.code() == Errno::ENOENT.code() => dispatch.reply_absent(reply),
+                        Err(errno) => reply.error(errno),
+                    });
+                }
+                Some(Entry::Damaged(_)) => {
+                    let ino = dispatch.inodes.tell_nameless(number(&dir), name.as_str(), Inode::Damaged);
+                    reply.entry(&dispatch.looks.lifetime, &dispatch.looks.damaged(ino), GENERATION);
+                }
+                None => dispatch.reply_absent(reply),
+            }
+        });
+    }
+
+    fn reply_entry(self: &Arc<Self>, asker: Asker, node: Arc<Node>, reply: ReplyEntry) {
+        let question = self.volume.attributes(&node);
+        self.ask(
+            "lookup",
+            asker,
+            &Arc::clone(&node),
+            question,
+            move |dispatch, attributes| match attributes {
+                Ok(attributes) => {
+                    let ino = dispatch.inodes.tell(&node);
+                    reply.entry(&dispatch.looks.lifetime, &dispatch.looks.of(ino, &attributes), GENERATION);
+                }
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    /// There is none, and the kernel may believe that for a while.
+    fn reply_absent(&self, reply: ReplyEntry) {
+        let nothing = self.looks.unknown(INodeNo(0), NodeKind::File);
+        reply.entry(&self.looks.lifetime, &nothing, GENERATION);
+    }
+
+    /// The kernel forgets an entry that it was told of so many times.
+    pub(crate) fn forget(&self, ino: INodeNo, times: u64) {
+        self.inodes.forget(ino, times);
+    }
+
+    /// What is known of an entry.
+    pub(crate) fn attributes(self: &Arc<Self>, asker: Asker, ino: INodeNo, reply: ReplyAttr) {
+        let node = match self.inodes.get(ino) {
+            Some(Inode::Node(node)) => node,
+            Some(Inode::Damaged) => {
+                return reply.attr(&self.looks.lifetime, &self.looks.damaged(ino));
+            }
+            Some(Inode::Unanswered) | None => return reply.error(Errno::ESTALE),
+        };
+        let question = self.volume.attributes(&node);
+        self.ask("attributes", asker, &node, question, move |dispatch, attributes| match attributes {
+            Ok(attributes) => reply.attr(&dispatch.looks.lifetime, &dispatch.looks.of(ino, &attributes)),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// Where a symbolic link leads.
+    pub(crate) fn read_link(self: &Arc<Self>, asker: Asker, ino: INodeNo, reply: ReplyData) {
+        let Some(node) = self.inodes.node(ino) else { return reply.error(Errno::EINVAL) };
+        let question = self.volume.readlink(&node);
+        self.ask("readlink", asker, &node, question, move |_, target| match target {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// How much room the storage had when it last said so.
+    pub(crate) fn space(&self, reply: ReplyStatfs) {
+        let space = self.volume.statfs();
+        let units = |bytes: fn(&oxcrypt_core::storage::Space) -> u64| {
+            space.as_ref().map_or(0, |space| bytes(space) / u64::from(UNIT))
+        };
+        let inodes = self.inodes.len() as u64;
+        reply.statfs(
+            units(|space| space.total),
+            units(|space| space.free),
+            units(|space| space.available),
+            inodes,
+            0,
+            UNIT,
+            MAX_NAME,
+            UNIT,
+        );
+    }
+
+    /// An entry that a listing shows, as the kernel is told of it: the lookup counts.
+    pub(super) fn tell(
+        &self,
+        dir: INodeNo,
+        entry: &Entry,
+        shown: &str,
+        seen: &super::directory::Seen,
+    ) -> Told {
+        let (lifetime, unbelieved) = (self.looks.lifetime, std::time::Duration::ZERO);
+        match (entry, &seen.node, &seen.attributes) {
+            (Entry::Damaged(_), ..) => {
+                let ino = self.inodes.tell_nameless(dir, shown, Inode::Damaged);
+                Told { attr: self.looks.damaged(ino), lifetime }
+            }
+            (_, Some(node), Some(attributes)) => {
+                let ino = self.inodes.tell(node);
+                Told { attr: self.looks.of(ino, attributes), lifetime }
+            }
+            (_, Some(node), None) => {
+                let ino = self.inodes.tell(node);
+                Told { attr: self.looks.unknown(ino, node.kind()), lifetime: unbelieved }
+            }
+            (_, None, _) => {
+                let ino = self.inodes.tell_nameless(dir, shown, Inode::Unanswered);
+                // Whoever takes it for a directory asks again; whoever took a directory for a file would not.
+                Told { attr: self.looks.unknown(ino, NodeKind::Directory), lifetime: unbelieved }
+            }
+        }
+    }
+}
+
+/// What the kernel is told of an entry.
+pub(super) struct Told {
+    pub(super) attr: FileAttr,
+    pub(super) lifetime: std::time::Duration,
+}
+
+/// The entry that is shown by a name.
+fn find_shown<'l>(listing: &'l Listing, name: &str) -> Option<&'l Entry> {
+    let entries = listing.entries();
+    let first = entries.partition_point(|entry| entry.shown() < name);
+    let itself = entries.get(first).filter(|entry| entry.shown() == name);
+    itself.or_else(|| {
+        let aliased = |entry: &&Entry| entry.shown().len() > name.len() && shown(entry.shown()) == name;
+        if may_be_alias(name) { entries.iter().find(aliased) } else { None }
+    })
+}

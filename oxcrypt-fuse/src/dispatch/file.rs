@@ -1,0 +1,111 @@
+//! Opening and reading files.
+
+use std::sync::Arc;
+
+use fuser::{
+    Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyData, ReplyEmpty, ReplyLseek,
+    ReplyOpen,
+};
+use oxcrypt_io::volume::OpenFile;
+
+use super::{Asker, Dispatch};
+use crate::handles::Handle;
+use crate::inodes::Inode;
+use crate::options::DirectIo;
+
+/// Find the next data, and the next hole, from an offset.
+const SEEK_DATA: i32 = 3;
+const SEEK_HOLE: i32 = 4;
+
+impl Dispatch {
+    pub(crate) fn open(self: &Arc<Self>, asker: Asker, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        if flags.acc_mode() != OpenAccMode::O_RDONLY {
+            return reply.error(Errno::EROFS);
+        }
+        let node = match self.inodes.get(ino) {
+            Some(Inode::Node(node)) => node,
+            Some(Inode::Damaged) => return reply.error(Errno::EIO),
+            Some(Inode::Unanswered) | None => return reply.error(Errno::ESTALE),
+        };
+        let question = self.volume.open(&node);
+        self.ask("open", asker, &node, question, move |dispatch, file| match file {
+            Ok(file) => {
+                let direct = dispatch.is_direct(&file);
+                let flags = if direct {
+                    FopenFlags::FOPEN_DIRECT_IO
+                } else if dispatch.inodes.keeps_pages(ino, file.resident().content_id()) {
+                    FopenFlags::FOPEN_KEEP_CACHE
+                } else {
+                    FopenFlags::empty()
+                };
+                let handle = dispatch.handles.insert(Handle::File { file, direct });
+                reply.opened(handle, flags);
+            }
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// Whether reads of a file bypass the kernel's page cache, and with that its queue for background requests: one that
+    /// hangs would hold a place there.
+    fn is_direct(&self, file: &OpenFile) -> bool {
+        match self.direct_io {
+            DirectIo::Always => true,
+            DirectIo::Never => false,
+            DirectIo::WhereItMayBlock => self.may_block && !file.resident().is_whole(),
+        }
+    }
+
+    pub(crate) fn read(
+        self: &Arc<Self>,
+        asker: Asker,
+        handle: FileHandle,
+        offset: u64,
+        len: u32,
+        reply: ReplyData,
+    ) {
+        let Some(Handle::File { file, direct }) = self.handles.get(handle) else {
+            return reply.error(Errno::EBADF);
+        };
+        let mut question = self.volume.read(&file, offset, usize::try_from(len).unwrap_or(usize::MAX));
+        if !direct {
+            question = question.holding(u64::from(len));
+        }
+        self.ask("read", asker, file.node(), question, move |_, bytes| match bytes {
+            Ok(bytes) => reply.data(&bytes),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// Data is everywhere up to the end, and a hole behind it.
+    pub(crate) fn seek(
+        self: &Arc<Self>,
+        asker: Asker,
+        handle: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let Some(Handle::File { file, .. }) = self.handles.get(handle) else {
+            return reply.error(Errno::EBADF);
+        };
+        let question = self.volume.attributes(file.node());
+        self.ask("lseek", asker, file.node(), question, move |_, attributes| match attributes {
+            Ok(attributes) => {
+                let end = i64::try_from(attributes.len).unwrap_or(i64::MAX);
+                match whence {
+                    SEEK_DATA | SEEK_HOLE if offset < 0 || offset >= end => reply.error(Errno::ENXIO),
+                    SEEK_DATA => reply.offset(offset),
+                    SEEK_HOLE => reply.offset(end),
+                    _ => reply.error(Errno::EINVAL),
+                }
+            }
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// Lets go of an open file or directory. The backing file is closed by others, later.
+    pub(crate) fn release(&self, handle: FileHandle, reply: ReplyEmpty) {
+        drop(self.handles.remove(handle));
+        reply.ok();
+    }
+}

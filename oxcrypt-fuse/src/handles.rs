@@ -1,0 +1,70 @@
+//! What programs have open.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fuser::FileHandle;
+use oxcrypt_core::{Listing, Node};
+use oxcrypt_io::volume::OpenFile;
+
+/// Open files and directories, by the numbers that the kernel was given for them.
+#[derive(Default)]
+pub(crate) struct Handles {
+    open: Mutex<HashMap<u64, Handle>>,
+    next: AtomicU64,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub(crate) enum Handle {
+    File { file: Arc<OpenFile>, direct: bool },
+    Dir(Arc<OpenDir>),
+}
+
+/// A directory that somebody reads: as it was when he began, so that changes meanwhile neither hide nor repeat entries.
+pub(crate) struct OpenDir {
+    pub(crate) node: Arc<Node>,
+    snapshot: Mutex<Option<Arc<Listing>>>,
+}
+
+impl Handles {
+    pub(crate) fn insert(&self, handle: Handle) -> FileHandle {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.lock().insert(number, handle);
+        FileHandle(number)
+    }
+
+    pub(crate) fn get(&self, number: FileHandle) -> Option<Handle> {
+        self.lock().get(&number.0).cloned()
+    }
+
+    /// Takes one out. Whoever gets it drops it, and not under the lock.
+    pub(crate) fn remove(&self, number: FileHandle) -> Option<Handle> {
+        self.lock().remove(&number.0)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenDir {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, snapshot: Mutex::default() }
+    }
+
+    /// What it held when reading began.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Listing>> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins anew.
+    pub(crate) fn begin(&self, listing: &Arc<Listing>) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(listing));
+    }
+}

@@ -1,0 +1,166 @@
+//! What the entries of a listing are.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxcrypt_core::{Entry, Listing, Node, NodeAttributes, Probe};
+
+use crate::clock::Deadline;
+use crate::sched::plan::{Caller, Class, Outcome, Part};
+use crate::sched::{Job, Settled};
+use crate::volume::question::{Ask, Pending, Step, object};
+use crate::volume::value::Value;
+use crate::volume::{Error, Question, Shared, Store, Volume};
+
+/// Entries that one operation asks about, one after the other. Operations of one request run beside each other.
+const PER_OPERATION: usize = 16;
+
+/// How much is to be known of each entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What it is.
+    Kinds,
+    /// Its length and times as well.
+    Attributes,
+}
+
+/// What is known of one entry of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The entry; `None` where it has no name, does not say what it is, or is gone.
+    pub node: Option<Arc<Node>>,
+    /// Its length and times; `None` where nobody asked, or storage does not tell.
+    pub attributes: Option<NodeAttributes>,
+}
+
+impl Volume {
+    /// Tells what the entries `range` of a listing of `dir` are, one for each, in order.
+    ///
+    /// What memory knows costs nothing, as kinds of files do whose names are not shortened; for the rest storage is
+    /// asked by a few operations, whatever the number of entries. An entry that cannot be told about does not fail the
+    /// others: it is empty here.
+    pub fn entries(
+        &self,
+        dir: &Arc<Node>,
+        listing: &Arc<Listing>,
+        range: Range<usize>,
+        wanted: Wanted,
+    ) -> Question<Vec<Seen>> {
+        let asked = Asked { dir: Arc::clone(dir), listing: Arc::clone(listing), wanted };
+        let range = range.start.min(listing.entries().len())..range.end.min(listing.entries().len());
+        let now = self.shared.store.now();
+        let known = asked.known(&self.shared.store, range.clone(), now);
+        if known.iter().all(Result::is_ok) {
+            return Question::known(Ok(known.into_iter().flatten().collect()));
+        }
+        Question::open(self.shared.ask_about(&asked, range, known))
+    }
+
+    /// What memory has of the same, however old, at once: empty where that is nothing.
+    #[must_use]
+    pub fn resident_entries(
+        &self,
+        dir: &Arc<Node>,
+        listing: &Arc<Listing>,
+        range: Range<usize>,
+        wanted: Wanted,
+    ) -> Vec<Seen> {
+        let asked = Asked { dir: Arc::clone(dir), listing: Arc::clone(listing), wanted };
+        let store = &self.shared.store;
+        asked
+            .known(store, range, store.born)
+            .into_iter()
+            .map(|seen| seen.unwrap_or_else(|part| part))
+            .collect()
+    }
+}
+
+/// Whose entries, and what of them.
+#[derive(Clone)]
+struct Asked {
+    dir: Arc<Node>,
+    listing: Arc<Listing>,
+    wanted: Wanted,
+}
+
+impl Asked {
+    /// What memory has: `Err` with a part of it where storage has to be asked.
+    fn known(&self, store: &Store, range: Range<usize>, now: Instant) -> Vec<Result<Seen, Seen>> {
+        let resident = store.vault.resident();
+        let entries = self.listing.entries().get(range).unwrap_or_default();
+        let one = |entry: &Entry| {
+            // Nothing more can be known of what has no name.
+            let Entry::Sound(found) = entry else { return Ok(Seen::default()) };
+            let Probe::Ready(node) = resident.node(&self.dir, found, now) else {
+                return Err(Seen::default());
+            };
+            let attributes = match self.wanted {
+                Wanted::Kinds => None,
+                Wanted::Attributes => resident.attributes(&node, now).ready(),
+            };
+            let seen = Seen { node: Some(node), attributes };
+            if self.wanted == Wanted::Attributes && seen.attributes.is_none() { Err(seen) } else { Ok(seen) }
+        };
+        entries.iter().map(one).collect()
+    }
+
+    /// Asks storage, one entry after the other. Blocks.
+    fn ask(&self, store: &Store, range: Range<usize>) -> Arc<[Seen]> {
+        let entries = self.listing.entries().get(range).unwrap_or_default();
+        let one = |entry: &Entry| {
+            let Entry::Sound(found) = entry else { return Seen::default() };
+            let Ok(node) = store.vault.node(&self.dir, found, store.now()) else { return Seen::default() };
+            let attributes = match self.wanted {
+                Wanted::Kinds => None,
+                Wanted::Attributes => store.vault.attributes(&node, store.now()).ok(),
+            };
+            Seen { node: Some(node), attributes }
+        };
+        entries.iter().map(one).collect()
+    }
+}
+
+impl Shared {
+    fn ask_about(
+        self: &Arc<Self>,
+        asked: &Asked,
+        range: Range<usize>,
+        known: Vec<Result<Seen, Seen>>,
+    ) -> Pending<Vec<Seen>> {
+        let parts = known.chunks(PER_OPERATION).zip(0..).filter(|(seen, _)| seen.iter().any(Result::is_err));
+        let parts: Vec<_> =
+            parts.map(|(seen, number)| (seen.len(), range.start + number * PER_OPERATION)).collect();
+        let jobs = parts.iter().map(|&(len, start)| {
+            let (asked, store) = (asked.clone(), Arc::clone(&self.store));
+            let job: Job<Value> =
+                Box::new(move || Outcome::Done(Value::Entries(asked.ask(&store, start..start + len))));
+            Part { key: None, job, pages: 0..0 }
+        });
+        let ask = Ask {
+            class: Class::Meta,
+            object: object(&asked.dir),
+            parts: jobs.collect(),
+            deadline: Deadline::at(self.store.clock.now() + self.options.deadlines.entries),
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        };
+        let dir = Arc::clone(&asked.dir);
+        let finish = move |settled: Settled<Value>| {
+            let mut values = settled.values.into_iter();
+            let mut seen: Vec<_> = known.into_iter().map(|seen| seen.unwrap_or_else(|part| part)).collect();
+            for (len, start) in parts {
+                let Some(Value::Entries(told)) = values.next() else {
+                    return Step::Done(Err(Error::of(settled.verdict).at(&dir)));
+                };
+                let start = start - range.start;
+                for (seen, told) in seen.iter_mut().skip(start).take(len).zip(told.iter()) {
+                    *seen = told.clone();
+                }
+            }
+            Step::Done(Ok(seen))
+        };
+        Pending { shared: Arc::clone(self), ask, finish: Box::new(finish) }
+    }
+}
