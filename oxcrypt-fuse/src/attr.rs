@@ -53,13 +53,11 @@ impl Looks {
     }
 
     fn made(&self, ino: INodeNo, kind: NodeKind, size: u64, modified: SystemTime) -> FileAttr {
-        let (mode, nlink) = match kind {
-            NodeKind::File => (0o666, 1),
-            // How many directories it has is not known without a look at each, and 1 is how to say so.
-            NodeKind::Directory => (0o777, 1),
-            NodeKind::Symlink => (0o777, 1),
+        let perm = match kind {
+            NodeKind::File => 0o666 & !self.umask,
+            NodeKind::Directory => 0o777 & !self.umask,
+            NodeKind::Symlink => 0o777,
         };
-        let perm = if kind == NodeKind::Symlink { mode } else { mode & !self.umask };
         FileAttr {
             ino,
             size,
@@ -71,7 +69,8 @@ impl Looks {
             kind: file_type(kind),
             #[expect(clippy::cast_possible_truncation, reason = "nine bits")]
             perm: perm as u16,
-            nlink,
+            // How many directories a directory has is not known without a look at each, and 1 is how to say so.
+            nlink: 1,
             uid: self.uid,
             gid: self.gid,
             rdev: 0,

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// How many are looked at in one go; those whose turn was longest ago.
 const LOOKS: usize = 256;
 /// Ages at which a request is worth a line in the log.
-const OLD: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
+const OLD: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
 
 /// All who wait.
 pub(crate) struct Callers {

@@ -12,16 +12,23 @@
 
 mod adapter;
 mod attr;
+mod backend;
 mod callers;
+mod connection;
 mod damage;
 mod dispatch;
 mod errno;
 mod figures;
 mod handles;
 mod inodes;
+mod janitor;
 mod options;
 mod shown_name;
+pub mod table;
 
+pub use backend::{FuseBackend, FuseMount, MountStatus};
 pub use callers::HeldRequest;
+pub use connection::{expected_background, request_timeout};
 pub use figures::{Figures, Negotiated};
+pub use janitor::Janitor;
 pub use options::{DirectIo, MountOptions};

@@ -23,11 +23,11 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     }
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let extension = if extension.len() <= MAX_EXTENSION { extension } else { "" };
-    let hash: String =
-        Sha256::digest(name).iter().take(HASH_LEN / 2).map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(name);
+    let hash = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     let tail = match extension {
-        "" => format!("{MARK}{hash}"),
-        _ => format!("{MARK}{hash}.{extension}"),
+        "" => format!("{MARK}{hash:0HASH_LEN$x}"),
+        _ => format!("{MARK}{hash:0HASH_LEN$x}.{extension}"),
     };
     let head = name.floor_char_boundary(MAX_LEN - tail.len());
     Cow::Owned(format!("{}{tail}", name.get(..head).unwrap_or_default()))

@@ -1,0 +1,164 @@
+//! What the system has mounted, and how to be rid of it.
+//!
+//! The table is asked, never a mount: whoever looks into one that does not answer may wait for ever.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::mount::UnmountFlags;
+
+use crate::connection::Connection;
+
+/// What the table calls our file systems.
+pub(crate) const KIND: &str = "fuse.oxcrypt";
+/// What mounts and unmounts for users who may not.
+pub(crate) const HELPER: &str = "fusermount3";
+
+/// A mounted vault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mounted {
+    /// Where.
+    pub mountpoint: PathBuf,
+    /// What it was said to be of: the vault's folder.
+    pub source: String,
+    /// The number of its connection to the kernel.
+    pub connection: u32,
+}
+
+/// All mounted vaults, the oldest first.
+///
+/// # Errors
+///
+/// If the table cannot be read.
+pub fn mounts() -> io::Result<Vec<Mounted>> {
+    Ok(all()?.into_iter().filter_map(|(kind, mounted)| (kind == KIND).then_some(mounted)).collect())
+}
+
+/// The vault that is mounted at a folder, if it is one that one sees there. The path is taken as it is: absolute, and
+/// without links.
+///
+/// # Errors
+///
+/// If the table cannot be read.
+pub fn find(mountpoint: &Path) -> io::Result<Option<Mounted>> {
+    // Others may lie above it.
+    let seen = all()?.into_iter().rfind(|(_, mounted)| mounted.mountpoint == mountpoint);
+    Ok(seen.and_then(|(kind, mounted)| (kind == KIND).then_some(mounted)))
+}
+
+/// Ends a mount, whoever uses it, and with or without a process that serves it: it is taken out of the tree, and those
+/// who wait for it get an error.
+///
+/// # Errors
+///
+/// `NotFound` if it is not there any more; else what the system says.
+pub fn unmount_by_force(mounted: &Mounted) -> io::Result<()> {
+    // Held from before, so that it is surely this connection that is ended.
+    let abort = Connection(mounted.connection).abort_handle();
+    unmount(mounted, Laziness::Lazy)?;
+    if let Ok(abort) = abort {
+        abort.abort();
+    }
+    Ok(())
+}
+
+/// What becomes of a mount that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Laziness {
+    /// It stays.
+    Busy,
+    /// It leaves the tree now, and ends with its last user.
+    Lazy,
+}
+
+/// Takes a mount out of the tree, if it is still that which is seen there.
+pub(crate) fn unmount(mounted: &Mounted, laziness: Laziness) -> io::Result<()> {
+    if find(&mounted.mountpoint)?.is_none_or(|there| there.connection != mounted.connection) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "it is not mounted any more"));
+    }
+    if rustix::process::geteuid().is_root() {
+        let flags = match laziness {
+            Laziness::Busy => UnmountFlags::empty(),
+            Laziness::Lazy => UnmountFlags::DETACH,
+        };
+        return Ok(rustix::mount::unmount(&mounted.mountpoint, flags | UnmountFlags::NOFOLLOW)?);
+    }
+    let mut helper = Command::new(HELPER);
+    helper.arg("-u").args((laziness == Laziness::Lazy).then_some("-z"));
+    ran(helper.arg("--").arg(&mounted.mountpoint)).map(drop)
+}
+
+/// Runs the helper; what it says is the error.
+pub(crate) fn ran(helper: &mut Command) -> io::Result<()> {
+    let output =
+        helper.env("LC_ALL", "C").stdin(Stdio::null()).output().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{HELPER} is missing; install the package fuse3 (on Debian: apt-get install fuse3)"),
+            ),
+            _ => error,
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let kind =
+        if said.contains("busy") { io::ErrorKind::ResourceBusy } else { io::ErrorKind::PermissionDenied };
+    Err(io::Error::new(kind, said))
+}
+
+fn all() -> io::Result<Vec<(String, Mounted)>> {
+    Ok(fs::read("/proc/self/mountinfo")?.split(|byte| *byte == b'\n').filter_map(parse).collect())
+}
+
+/// A line of `/proc/self/mountinfo`: the kind of file system, and the mount.
+fn parse(line: &[u8]) -> Option<(String, Mounted)> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let device = std::str::from_utf8(fields.nth(2)?).ok()?;
+    let place = fields.nth(1)?;
+    let mut behind = fields.skip_while(|field| *field != b"-").skip(1);
+    let kind = String::from_utf8(behind.next()?.to_vec()).ok()?;
+    let source = String::from_utf8_lossy(&unescaped(behind.next()?)).into_owned();
+    let connection = device.strip_prefix("0:").and_then(|minor| minor.parse().ok()).unwrap_or(0);
+    let mountpoint = PathBuf::from(std::ffi::OsString::from_vec(unescaped(place)));
+    Some((kind, Mounted { mountpoint, source, connection }))
+}
+
+/// Blanks, tabs, line breaks and backslashes are written as three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, more @ ..] = rest {
+        let digits = more.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped =
+            digits.filter(|_| *first == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        out.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { more.get(3..).unwrap_or_default() } else { more };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_table_is_read_with_its_escapes() {
+        let line = br"36 35 0:98 / /mnt/my\040vault\134x rw,nosuid shared:1 master:2 - fuse.oxcrypt /v\040a ro,user_id=0";
+        let (kind, mounted) = parse(line).unwrap();
+        assert_eq!(kind, KIND);
+        assert_eq!(mounted.mountpoint, Path::new(r"/mnt/my vault\x"));
+        assert_eq!((mounted.source.as_str(), mounted.connection), ("/v a", 98));
+        assert!(parse(b"").is_none() && parse(b"1 2 3").is_none());
+    }
+
+    #[test]
+    fn what_is_mounted_here_is_no_vault() {
+        assert_eq!(find(Path::new("/proc")).unwrap(), None);
+        assert_eq!(find(Path::new("/no/such/folder")).unwrap(), None);
+    }
+}
