@@ -5,6 +5,9 @@
 #[path = "../../examples/slow_store/fixture/child.rs"]
 #[expect(dead_code, reason = "the storm bench of oxcrypt-cli needs more of it")]
 mod child;
+mod ending;
+mod file_system;
+mod house;
 mod slow_store;
 #[path = "../../examples/slow_store/fixture/store.rs"]
 mod store;
