@@ -76,7 +76,9 @@ pub fn expected_background(options: &MountOptions) -> u16 {
         return options.max_background;
     }
     let allowed = fs::read_to_string("/sys/module/fuse/parameters/max_user_bgreq").ok();
-    let allowed = allowed.and_then(|text| text.trim().parse().ok()).unwrap_or(u16::MAX);
+    // The kernel shows 0 until it first needs the number.
+    let allowed =
+        allowed.and_then(|text| text.trim().parse().ok()).filter(|limit| *limit > 0).unwrap_or(u16::MAX);
     options.max_background.min(allowed)
 }
 
