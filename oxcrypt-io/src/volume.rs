@@ -62,6 +62,7 @@ mod error;
 mod open_file;
 mod ops;
 mod options;
+mod pace;
 mod question;
 mod read_ahead;
 mod space;
@@ -74,6 +75,7 @@ pub use ops::entries::{Seen, Wanted};
 pub use options::{Deadlines, VolumeOptions};
 pub use question::Question;
 
+use pace::Pace;
 use question::{Ask, Pending, take_one};
 use space::KnownSpace;
 use value::{Key, Value};
@@ -104,18 +106,22 @@ struct Store {
     /// When the volume was started, for core, and for the clock.
     born: Instant,
     born_at: Time,
+    pace: Pace,
 }
 
 impl Volume {
-    /// Starts the threads. Asks storage for the free space, and does not wait for it.
+    /// Starts the threads. Asks storage for the free space, and does not wait for it. Where the options do not say how
+    /// many reads the storage's own queue takes, the storage does.
     ///
     /// # Errors
     ///
     /// When the system refuses a thread.
     pub fn start(vault: Arc<Vault>, options: VolumeOptions, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let scheduler = Scheduler::start(options.limits.clone(), Arc::clone(&clock))?;
+        let mut limits = options.limits.clone();
+        limits.store_queue = limits.store_queue.or(vault.habits().queue);
+        let scheduler = Scheduler::start(limits, Arc::clone(&clock))?;
         let born_at = clock.now();
-        let store = Arc::new(Store { vault, clock, born: Instant::now(), born_at });
+        let store = Arc::new(Store { vault, clock, born: Instant::now(), born_at, pace: Pace::default() });
         let shared = Arc::new(Shared { store, scheduler, options, space: Mutex::default() });
         shared.refresh_space();
         Ok(Self { shared })

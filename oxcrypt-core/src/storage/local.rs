@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Attributes, BlockFile, BlockStorage, EntryKind, Listed, Metadata, OpenMode, Replace, Space};
+use super::{
+    Attributes, BlockFile, BlockStorage, EntryKind, Habits, Listed, Metadata, OpenMode, Replace, Space,
+};
 use crate::ciphertext_path::CiphertextPath;
 
 // Tests run it on Unix, too.
@@ -78,6 +80,10 @@ impl BlockStorage for LocalStorage {
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
         self.folder.set_attributes(path, change)
+    }
+
+    fn habits(&self) -> Habits {
+        self.folder.habits()
     }
 
     fn space(&self) -> io::Result<Space> {

@@ -15,17 +15,19 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::{
-    Attributes, BlockFile, BlockStorage, EntryKind, Listed, Metadata, OpenMode, Replace, Space,
+    Attributes, BlockFile, BlockStorage, EntryKind, Habits, Listed, Metadata, OpenMode, Replace, Space,
 };
 use crate::ciphertext_path::CiphertextPath;
 
 mod file;
 mod found;
+mod habits;
 mod root;
 mod stat;
 
 use file::LocalFile;
 use found::Found;
+use habits::Ground;
 use root::Root;
 #[cfg(target_os = "linux")]
 use root::retry;
@@ -33,11 +35,27 @@ use stat::kind_of;
 
 /// A folder, by its handle.
 #[derive(Debug)]
-pub(super) struct Folder(Root);
+pub(super) struct Folder(Root, Ground);
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        Root::open(path).map(Self)
+        let root = Root::open(path)?;
+        let ground = Ground::of(root.handle());
+        Ok(Self(root, ground))
+    }
+
+    /// Opens a file to read it.
+    fn open_to_read(&self, path: &CiphertextPath) -> io::Result<(OwnedFd, Metadata)> {
+        let found = Found::at(&self.0, path)?;
+        #[cfg(target_os = "linux")]
+        if self.1.reads_directly {
+            match found.open_file(OFlags::RDONLY | OFlags::DIRECT) {
+                // Not every file system can.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                other => return other,
+            }
+        }
+        found.open_file(OFlags::RDONLY)
     }
 
     /// Opens a folder to list it, without a trace where the host allows that.
@@ -56,7 +74,7 @@ impl Folder {
 impl BlockStorage for Folder {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
         let (handle, metadata) = match mode {
-            OpenMode::Read => Found::at(&self.0, path)?.open_file(OFlags::RDONLY)?,
+            OpenMode::Read => self.open_to_read(path)?,
             OpenMode::ReadWrite => Found::at(&self.0, path)?.open_file(OFlags::RDWR)?,
             OpenMode::CreateNew if path.as_str().is_empty() => {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -130,6 +148,10 @@ impl BlockStorage for Folder {
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
         Found::at(&self.0, path)?.change(change)
+    }
+
+    fn habits(&self) -> Habits {
+        self.1.habits
     }
 
     fn space(&self) -> io::Result<Space> {

@@ -101,7 +101,7 @@ impl Shared {
 impl Wanted {
     fn ask(&self, parts: Vec<Part<Calls<Key, Value>>>) -> Ask {
         Ask {
-            class: Class::Demand,
+            class: self.class(),
             object: object(self.file.node()),
             parts,
             deadline: self.deadline,
@@ -109,6 +109,13 @@ impl Wanted {
             stale: false,
             kernel: None,
         }
+    }
+
+    /// Where storage may block, files that it has at hand go the fast way.
+    fn class(&self) -> Class {
+        let store = &self.file.shared.store;
+        let is_quick = || store.pace.is_quick(self.file.node().id(), store.clock.now());
+        if store.vault.habits().may_block && is_quick() { Class::Hot } else { Class::Demand }
     }
 
     fn put_together(&self, assembly: &Assembly, settled: Settled<Value>) -> Probe<Result<Cleartext>> {
@@ -139,9 +146,14 @@ pub(in crate::volume) fn block(
     let (first, end) =
         (number.saturating_mul(BLOCK_CHUNKS), number.saturating_add(1).saturating_mul(BLOCK_CHUNKS));
     let page = number.saturating_mul(BLOCK_LEN / PAGE_LEN);
-    let file = Arc::clone(file);
+    let (file, store) = (Arc::clone(file), Arc::clone(&file.shared.store));
     let job = Box::new(move || {
-        outcome(file.with(|file| file.read_block(first..end)), |block| Value::Block(Arc::new(block)))
+        let began = store.clock.now();
+        let read = file.with(|file| file.read_block(first..end));
+        if read.is_ok() {
+            store.pace.note(file.node().id(), began, store.clock.now());
+        }
+        outcome(read, |block| Value::Block(Arc::new(block)))
     });
     Part {
         key: Some(Key::Block(content, number)),
