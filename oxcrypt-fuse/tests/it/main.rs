@@ -1,6 +1,7 @@
 //! What mounts for real. Everything here needs Linux, root and `/dev/fuse`, and says so where it lacks them.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
+#![expect(clippy::disallowed_methods, reason = "tests start children and wait")]
 
 #[path = "../../examples/slow_store/fixture/child.rs"]
 #[expect(dead_code, reason = "the storm bench of oxcrypt-cli needs more of it")]
