@@ -4,10 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "tests start children and wait")]
 
 #[path = "../../examples/slow_store/fixture/child.rs"]
-#[expect(dead_code, reason = "the storm bench of oxcrypt-cli needs more of it")]
 mod child;
 mod ending;
 mod file_system;
+mod hanging;
 mod house;
 mod slow_store;
 #[path = "../../examples/slow_store/fixture/store.rs"]

@@ -1,0 +1,155 @@
+//! What is answered while storage hangs.
+
+use std::num::NonZeroUsize;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use oxcrypt_core::DirId;
+use oxcrypt_core::storage::{Attributes, BlockStorage as _, Call, FaultyStorage, MemoryStorage, Method};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_fuse::{DirectIo, MountOptions};
+use oxcrypt_io::volume::VolumeOptions;
+
+use crate::child::{CEILING, Child, poll};
+use crate::house::{House, content};
+
+/// The length of a file that is to hang; of the others none is as long.
+const COLD_LEN: usize = 150_000;
+const COLD_FILES: usize = 64;
+
+/// Reads of cold files.
+fn of_a_cold_file(call: &Call) -> bool {
+    call.method == Method::ReadAt
+}
+
+fn house(options: MountOptions, volume: VolumeOptions) -> Option<House> {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let root = DirId::root();
+    let file = |name: &str, len| {
+        let path = builder.file(&root, name, &content(len)).unwrap();
+        // Without a time nobody could say that it is what it was when it is opened again.
+        let modified = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+        storage.set_attributes(&path, &modified).unwrap();
+    };
+    for number in 0..COLD_FILES {
+        file(&format!("cold {number}"), COLD_LEN);
+    }
+    file("hot", 60_000);
+    let dir = builder.directory(&root, "directory").unwrap();
+    for number in 0..30 {
+        builder.file(&dir, &number.to_string(), b"x").unwrap();
+    }
+    House::over(options, volume, Arc::new(FaultyStorage::new(&storage)))
+}
+
+fn options(threads: usize, direct_io: DirectIo) -> MountOptions {
+    let mut options = MountOptions::default();
+    options.session_threads = NonZeroUsize::new(threads).unwrap();
+    options.direct_io = direct_io;
+    options
+}
+
+fn with_read_deadline(seconds: u64) -> VolumeOptions {
+    let mut volume = VolumeOptions::default();
+    volume.deadlines.read = Duration::from_secs(seconds);
+    volume
+}
+
+fn read_page(house: &House, name: &str) -> Child {
+    house.sh(r#"exec dd if="$1" bs=4096 count=1 status=none"#, name)
+}
+
+#[test]
+fn memory_answers_while_64_readers_wait_whatever_the_number_of_session_threads() {
+    for (threads, direct) in
+        [(1, DirectIo::WhereItMayBlock), (4, DirectIo::WhereItMayBlock), (1, DirectIo::Never)]
+    {
+        let Some(house) = house(options(threads, direct), VolumeOptions::default()) else { return };
+        assert!(house.read("hot") == content(60_000));
+        house.sh(r#"ls -l "$1" > /dev/null"#, "directory").succeed();
+        let gate = house.hold(of_a_cold_file);
+        let mut readers: Vec<_> = (0..COLD_FILES).map(|n| read_page(&house, &format!("cold {n}"))).collect();
+        let held = || house.mount.as_ref().unwrap().status().figures.held.len();
+        poll(CEILING, || (held() >= COLD_FILES).then_some(())).expect("readers that wait");
+        // Past the page cache, so that it is this mount that answers.
+        house.sh(r#"dd if="$1" of=/dev/null iflag=nocache count=0 status=none"#, "hot").succeed();
+        assert!(house.read("hot") == content(60_000));
+        house
+            .sh(r#"ls -l "$1" > /dev/null; stat "$1/7"; df "$1"; test ! -e "$1/absent""#, "directory")
+            .succeed();
+        assert!(readers.iter_mut().all(Child::is_running), "{threads} threads, {direct:?}");
+        gate.open();
+        for reader in readers {
+            assert!(reader.succeed().output == content(4_096));
+        }
+    }
+}
+
+#[test]
+fn a_killed_reader_is_let_go_within_a_second_and_ctrl_c_ends_one() {
+    let Some(house) = house(options(2, DirectIo::Always), VolumeOptions::default()) else { return };
+    let gate = house.hold(of_a_cold_file);
+    let mut killed = read_page(&house, "cold 1");
+    gate.wait_for(1);
+    killed.kill();
+    assert!(killed.ended_within(Duration::from_secs(1)).is_some(), "still there after SIGKILL");
+    let mut stopped = read_page(&house, "cold 2");
+    gate.wait_for(2);
+    Child::start(Command::new("kill").args(["-INT", &stopped.id().to_string()])).succeed();
+    assert!(stopped.ended_within(Duration::from_secs(2)).is_some(), "still there after SIGINT");
+    gate.open();
+}
+
+#[test]
+fn a_reader_gets_etimedout_at_the_deadline_and_not_at_twice_that() {
+    for direct in [DirectIo::Always, DirectIo::Never] {
+        let Some(house) = house(options(2, direct), with_read_deadline(2)) else { return };
+        let gate = house.hold(of_a_cold_file);
+        let mut reader = read_page(&house, "cold 3");
+        let ended = reader.ended_within(CEILING).expect("an answer");
+        let said = String::from_utf8_lossy(&ended.output);
+        assert!(said.contains("Connection timed out"), "{said}");
+        assert!(ended.took > Duration::from_millis(1_900), "{:?}", ended.took);
+        assert!(
+            ended.took < Duration::from_millis(3_900),
+            "{direct:?}: twice the deadline: {:?}",
+            ended.took
+        );
+        gate.open();
+        // What came too late is there for the next.
+        let late = poll(CEILING, || {
+            let mut reader = read_page(&house, "cold 3");
+            reader.ended_within(CEILING).filter(|ended| ended.status.success())
+        });
+        assert!(late.unwrap().output == content(4_096));
+    }
+}
+
+#[test]
+fn names_are_listed_while_what_they_name_hangs() {
+    let Some(house) = house(options(2, DirectIo::WhereItMayBlock), VolumeOptions::default()) else { return };
+    house.sh(r#"test -d "$1""#, "directory").succeed();
+    let gate = house.hold(|call| call.method == Method::Metadata && call.path.as_str().contains(".c9r"));
+    let mut listing = house.sh(r#"ls --color=never "$1""#, "directory");
+    let ended = listing.ended_within(Duration::from_secs(10)).expect("names");
+    let names = String::from_utf8(ended.output).unwrap();
+    assert_eq!(names.lines().count(), 30, "{names}");
+    gate.open();
+}
+
+#[test]
+fn who_waits_is_told_by_ciphertext_and_forgotten_when_answered() {
+    let Some(house) = house(options(2, DirectIo::Always), VolumeOptions::default()) else { return };
+    let gate = house.hold(of_a_cold_file);
+    let reader = read_page(&house, "cold 5");
+    gate.wait_for(1);
+    let held = || house.mount.as_ref().unwrap().status().figures.held;
+    let told = held();
+    assert_eq!((told.len(), told[0].operation), (1, "read"));
+    assert!(told[0].place.starts_with("d/") && !told[0].place.contains("cold"), "{told:?}");
+    gate.open();
+    reader.succeed();
+    poll(CEILING, || held().is_empty().then_some(())).expect("nobody waits");
+}
