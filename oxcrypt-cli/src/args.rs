@@ -83,6 +83,9 @@ pub(crate) struct VaultArgs {
     /// Memory that a vault may ask for to derive its key, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, help_heading = "Limits")]
     pub(crate) max_scrypt_memory: u32,
+    /// How long to wait for storage that does not answer, for each thing that is asked of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) give_up_after: u32,
 }
 
 #[derive(Args, Debug)]
@@ -136,7 +139,7 @@ pub(crate) struct DecryptArgs {
     #[arg(long)]
     pub(crate) keep_damaged: bool,
     /// How many files, or parts of large files, to decrypt at a time
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) jobs: Option<u8>,
 }
 

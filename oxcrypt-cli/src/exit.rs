@@ -5,7 +5,8 @@ use std::io;
 use std::process::ExitCode;
 
 use oxcrypt_core::unlock::UnlockError;
-use oxcrypt_core::{Error, ErrorKind, VaultPath};
+use oxcrypt_core::{ErrorKind, VaultPath};
+use oxcrypt_io::volume::{Cause, Error};
 
 use crate::printable::printable;
 
@@ -70,12 +71,12 @@ impl Failure {
 
     /// The one entry that a command was about could not be read.
     pub(crate) fn entry(path: &VaultPath, error: &Error) -> Self {
-        Self::new(code_of(error.kind()), format_args!("{}: {error}", printable(&path.to_string())))
+        Self::new(code_of(error), format_args!("{}: {error}", printable(&path.to_string())))
     }
 
     /// Nothing was found, and a part of the vault could not be searched.
-    pub(crate) fn search(error: &Error) -> Self {
-        let code = code_of(error.kind());
+    pub(crate) fn search(error: &oxcrypt_core::Error) -> Self {
+        let code = code_of_kind(error.kind());
         Self::new(code, format_args!("not found, but not everything could be searched: {error}"))
     }
 
@@ -115,7 +116,15 @@ impl From<UnlockError> for Failure {
 }
 
 /// The code for a command about one entry that could not be read.
-pub(crate) fn code_of(kind: ErrorKind) -> Code {
+pub(crate) fn code_of(error: &Error) -> Code {
+    match error.cause() {
+        Cause::Vault(error) => code_of_kind(error.kind()),
+        Cause::TimedOut | Cause::Busy | Cause::Broken => Code::Failed,
+        Cause::Interrupted | Cause::Stopped => Code::Interrupted,
+    }
+}
+
+fn code_of_kind(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::NotFound
         | ErrorKind::AlreadyExists

@@ -11,6 +11,7 @@ mod output;
 mod passphrase;
 mod printable;
 mod session;
+mod source;
 mod walk;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::unlock::{Locked, UnlockError};
@@ -12,6 +12,7 @@ use oxcrypt_core::{Follow, Node, Vault, VaultOptions, VaultPath};
 use crate::args::VaultArgs;
 use crate::exit::{Failure, Result};
 use crate::session::Session;
+use crate::source::Source;
 
 /// How often somebody at a terminal may mistype.
 const TRIES: usize = 3;
@@ -27,6 +28,12 @@ pub(crate) fn find(folder: &Path) -> Result<Locked> {
         _ => Failure::failed(format_args!("{name} cannot be read: {error}")),
     })?;
     Ok(Locked::read(Arc::new(storage))?)
+}
+
+/// Unlocks a vault for a command that reads it.
+pub(crate) fn source(args: &VaultArgs, options: &VaultOptions, session: &Session) -> Result<Source> {
+    let patience = Duration::from_secs(u64::from(args.give_up_after));
+    Source::new(unlock(args, options, session)?, patience)
 }
 
 /// Unlocks a vault, asking again at a terminal where the passphrase is wrong.
@@ -60,7 +67,7 @@ pub(crate) fn parse_path(text: &str) -> Result<VaultPath> {
 }
 
 /// Finds the entry at a path that somebody typed, following links.
-pub(crate) fn resolve(vault: &Vault, text: &str, follow: Follow) -> Result<Arc<Node>> {
+pub(crate) fn resolve(source: &Source, text: &str, follow: Follow) -> Result<Arc<Node>> {
     let path = parse_path(text)?;
-    vault.resolve(&path, follow, Instant::now()).map_err(|error| Failure::entry(&path, &error))
+    source.resolve(&path, follow).map_err(|error| Failure::entry(&path, &error))
 }

@@ -2,9 +2,11 @@
 //! directories on the way hold, not by the vault.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use oxcrypt_core::{Entry, Error, Listing, Node, NodeKind, Vault, Visit, Visits};
+use oxcrypt_core::{Entry, Listing, Node, NodeKind, Visit, Visits};
+use oxcrypt_io::volume::Error;
+
+use crate::source::Source;
 
 /// One entry of a walk.
 pub(crate) struct Item {
@@ -43,7 +45,7 @@ pub(crate) fn join(dir: &str, name: &str) -> String {
 
 /// Walks below a directory. Ends also where a damaged vault leads in circles.
 pub(crate) struct Walk<'v> {
-    vault: &'v Vault,
+    source: &'v Source,
     levels: Vec<Level>,
     visits: Visits,
 }
@@ -56,11 +58,11 @@ struct Level {
 
 impl<'v> Walk<'v> {
     /// Begins with the entries of `dir`, which is listed now.
-    pub(crate) fn below(vault: &'v Vault, dir: &Arc<Node>) -> Result<Self, Error> {
+    pub(crate) fn below(source: &'v Source, dir: &Arc<Node>) -> Result<Self, Error> {
         let mut visits = Visits::default();
         visits.enter(dir);
-        let listing = vault.list(dir, Instant::now())?;
-        Ok(Self { vault, levels: vec![Level { dir: Arc::clone(dir), listing, next: 0 }], visits })
+        let listing = source.list(dir)?;
+        Ok(Self { source, levels: vec![Level { dir: Arc::clone(dir), listing, next: 0 }], visits })
     }
 
     /// Leaves out what is below the directory that was given last.
@@ -79,7 +81,7 @@ impl<'v> Walk<'v> {
         if let Some(refusal) = refusal {
             return Some(refusal.to_owned());
         }
-        match self.vault.list(dir, Instant::now()) {
+        match self.source.list(dir) {
             Ok(listing) => {
                 self.levels.push(Level { dir: Arc::clone(dir), listing, next: 0 });
                 None
@@ -104,7 +106,7 @@ impl Iterator for Walk<'_> {
         let (dir, listing, at) = (Arc::clone(&level.dir), Arc::clone(&level.listing), level.next);
         level.next += 1;
         let entry = listing.entries().get(at)?;
-        let (node, mut problem) = match node_of(self.vault, &dir, entry) {
+        let (node, mut problem) = match self.source.node(&dir, entry) {
             Ok(node) => (Some(node), None),
             Err(problem) => (None, Some(problem)),
         };
@@ -120,14 +122,6 @@ impl Iterator for Walk<'_> {
             node,
             problem,
         })
-    }
-}
-
-/// The node of a listed entry, or why there is none.
-pub(crate) fn node_of(vault: &Vault, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, String> {
-    match entry {
-        Entry::Sound(found) => vault.node(dir, found, Instant::now()).map_err(|error| error.to_string()),
-        Entry::Damaged(damaged) => Err(format!("{} ({})", damaged.damage(), damaged.path())),
     }
 }
 

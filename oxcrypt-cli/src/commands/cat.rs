@@ -1,16 +1,17 @@
 //! `oxcrypt cat`: files to standard output.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use oxcrypt_core::chunk::PAYLOAD_LEN;
-use oxcrypt_core::{Error, ErrorKind, Follow, Node, Vault, VaultOptions};
+use oxcrypt_core::{ErrorKind, Follow, Node, VaultOptions};
+use oxcrypt_io::volume::Error;
 use zeroize::Zeroizing;
 
 use crate::args::CatArgs;
 use crate::exit::{Code, Failure, Result};
 use crate::open;
 use crate::session::Session;
+use crate::source::Source;
 
 /// Bytes at a time: one read of the storage each.
 const BLOCK: usize = 1 << 20;
@@ -23,12 +24,12 @@ pub(crate) fn run(args: &CatArgs, session: &mut Session) -> Result<()> {
         return Err(Failure::usage("cat prints files as they are, which is not JSON"));
     }
     // Everything is read once, so there is no point in keeping it.
-    let vault = open::unlock(&args.vault, &VaultOptions::default().chunk_cache_bytes(0), session)?;
+    let source = open::source(&args.vault, &VaultOptions::default().chunk_cache_bytes(0), session)?;
     let mut failures: Vec<Failure> = Vec::new();
     for path in &args.paths {
-        let result = open::resolve(&vault, path, Follow::Always)
+        let result = open::resolve(&source, path, Follow::Always)
             .map_err(Outcome::Entry)
-            .and_then(|node| print(&vault, &node, session));
+            .and_then(|node| print(&source, &node, session));
         match result {
             Ok(()) => {}
             // Nobody reads any more, or nothing more can be written.
@@ -56,23 +57,22 @@ enum Outcome {
     Entry(Failure),
 }
 
-fn print(vault: &Vault, node: &Arc<Node>, session: &mut Session) -> Result<(), Outcome> {
+fn print(source: &Source, node: &Arc<Node>, session: &mut Session) -> Result<(), Outcome> {
     let failed = |error: Error| Outcome::Entry(Failure::entry(&node.path(), &error));
-    let file = vault.open(node, Instant::now()).map_err(failed)?;
+    let file = source.open(node).map_err(failed)?;
     let mut block = Zeroizing::new(vec![0; BLOCK]);
     let (mut offset, mut step) = (0, BLOCK);
     loop {
-        let want = block.get_mut(..step).unwrap_or_default();
-        let len = match file.read_at(offset, want) {
+        let len = match source.read_at(&file, offset, &mut block, step) {
             Ok(len) => len,
             // What is sound before the damage is printed, too.
-            Err(error) if error.kind() == ErrorKind::Damaged && step > CHUNK => {
+            Err(error) if error.kind() == Some(ErrorKind::Damaged) && step > CHUNK => {
                 step = CHUNK;
                 continue;
             }
             Err(error) => return Err(failed(error)),
         };
-        session.out.bytes(want.get(..len).unwrap_or_default()).map_err(Outcome::Output)?;
+        session.out.bytes(block.get(..len).unwrap_or_default()).map_err(Outcome::Output)?;
         if len < step {
             return Ok(());
         }

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
 
 use oxcrypt_core::{Follow, Node, VaultOptions, VaultPath};
 use serde_json::json;
@@ -17,6 +16,8 @@ use crate::open;
 use crate::output::Console;
 use crate::session::Session;
 
+/// Files to decrypt at a time where storage may not answer for some of them.
+const PATIENT_WORKERS: usize = 32;
 /// Bytes of listings and the like to keep: those of the directories that the walk is in.
 const TREE_CACHE: usize = 8 << 20;
 
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     refuse_inside(&args.dest, &args.vault.vault)?;
     // Everything is read once, so there is no point in keeping much of it.
     let options = VaultOptions::default().chunk_cache_bytes(0).tree_cache_bytes(TREE_CACHE);
-    let vault = open::unlock(&args.vault, &options, session)?;
+    let source = open::source(&args.vault, &options, session)?;
     raise_file_limit();
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
             drop(lock(&out).object(object));
         }
     };
-    let job = Job::new(&vault, settings(args), console, interrupt, &on_event);
+    let job = Job::new(&source, settings(args, source.may_block()), console, interrupt, &on_event);
     let starts = starts(&job, &args.paths)?;
     let result = job.run(&starts, &dest).and_then(|()| dest.sync().map_err(Fatal::Destination));
     if is_json {
@@ -57,24 +58,26 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     conclude(result, &job, console, interrupt.is_asked())
 }
 
-fn settings(args: &DecryptArgs) -> Settings {
-    // More than there are processors, so that one that waits for storage leaves another at work.
-    let workers = args.jobs.map_or_else(
-        || thread::available_parallelism().map_or(4, |cores| cores.get() + 1).clamp(3, 12),
-        usize::from,
-    );
+fn settings(args: &DecryptArgs, may_block: bool) -> Settings {
+    // More than there are processors, so that one that waits for storage leaves another at work; and far more where some
+    // may wait for long.
+    let usual = || {
+        let processors = thread::available_parallelism().map_or(3, std::num::NonZero::get);
+        if may_block { PATIENT_WORKERS } else { (processors + 1).clamp(3, 12) }
+    };
+    let workers = args.jobs.map_or_else(usual, usize::from);
     Settings { force: args.force, resume: args.resume, keep_damaged: args.keep_damaged, workers }
 }
 
 /// Where to begin: what was asked for, without what lies in another part of it. What is not there is told.
 fn starts(job: &Job<'_>, paths: &[String]) -> Result<Vec<Arc<Node>>> {
     if paths.is_empty() {
-        return Ok(vec![job.vault().root()]);
+        return Ok(vec![job.source().vault().root()]);
     }
     let mut found: Vec<(VaultPath, Arc<Node>)> = Vec::new();
     for text in paths {
         let path = open::parse_path(text)?;
-        match job.vault().resolve(&path, Follow::NotLast, Instant::now()) {
+        match job.source().resolve(&path, Follow::NotLast) {
             Ok(node) => found.push((node.path(), node)),
             Err(error) => job.failed(&path.to_string(), &error.to_string()),
         }

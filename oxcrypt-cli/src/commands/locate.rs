@@ -10,23 +10,24 @@ use crate::args::LocateArgs;
 use crate::exit::{Code, Failure, Result};
 use crate::open;
 use crate::session::Session;
+use crate::source::Source;
 
 pub(crate) fn run(args: &LocateArgs, session: &mut Session) -> Result<()> {
     let text = args.path.to_str().ok_or_else(|| Failure::usage("the path is not UTF-8"))?;
     if args.reverse {
         let path = in_vault(&args.vault.vault, &args.path)
             .ok_or_else(|| Failure::usage(format_args!("{text} is no path in the vault's folder")))?;
-        let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
-        reverse(&vault, &path, session)
+        let source = open::source(&args.vault, &VaultOptions::default(), session)?;
+        reverse(source.vault(), &path, session)
     } else {
-        let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
-        forward(&vault, &args.vault.vault, text, session)
+        let source = open::source(&args.vault, &VaultOptions::default(), session)?;
+        forward(&source, &args.vault.vault, text, session)
     }
 }
 
-fn forward(vault: &Vault, folder: &Path, text: &str, session: &mut Session) -> Result<()> {
-    let node = open::resolve(vault, text, Follow::NotLast)?;
-    let (entry, content) = (node.ciphertext_path(), vault.content_path(&node));
+fn forward(source: &Source, folder: &Path, text: &str, session: &mut Session) -> Result<()> {
+    let node = open::resolve(source, text, Follow::NotLast)?;
+    let (entry, content) = (node.ciphertext_path(), source.vault().content_path(&node));
     if session.out.is_json() {
         let (entry, content) = (entry.as_str(), content.as_str());
         let object = json!({ "path": node.path().to_string(), "ciphertext": entry, "content": content });

@@ -1,9 +1,8 @@
 //! `oxcrypt ls`: the entries of a directory, or everything below it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use oxcrypt_core::{Entry, Follow, Node, NodeAttributes, NodeKind, Vault, VaultOptions};
+use oxcrypt_core::{Entry, Follow, Node, NodeAttributes, NodeKind, VaultOptions};
 use serde_json::{Value, json};
 
 use crate::args::LsArgs;
@@ -12,12 +11,13 @@ use crate::open;
 use crate::output::{Output, exact_time, local_time};
 use crate::printable::printable;
 use crate::session::Session;
-use crate::walk::{Walk, is_conflict, join, kind_name, node_of};
+use crate::source::Source;
+use crate::walk::{Walk, is_conflict, join, kind_name};
 
 pub(crate) fn run(args: &LsArgs, session: &mut Session) -> Result<()> {
-    let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
-    let start = start(&vault, args, session)?;
-    let mut list = List { vault: &vault, long: args.long, session, failed: 0 };
+    let source = open::source(&args.vault, &VaultOptions::default(), session)?;
+    let start = start(&source, args, session)?;
+    let mut list = List { source: &source, long: args.long, session, failed: 0 };
     if start.kind() != NodeKind::Directory {
         let name = start.name().map_or("/", |name| name.as_str()).to_owned();
         list.row(&Row {
@@ -39,16 +39,16 @@ pub(crate) fn run(args: &LsArgs, session: &mut Session) -> Result<()> {
 }
 
 /// What to list. Where it is shown itself, and not what is in it, a link is shown as a link; a broken one always.
-fn start(vault: &Vault, args: &LsArgs, session: &Session) -> Result<Arc<Node>> {
-    let itself = open::resolve(vault, &args.path, Follow::NotLast)?;
+fn start(source: &Source, args: &LsArgs, session: &Session) -> Result<Arc<Node>> {
+    let itself = open::resolve(source, &args.path, Follow::NotLast)?;
     if itself.kind() != NodeKind::Symlink || args.long || session.out.is_json() {
         return Ok(itself);
     }
-    Ok(open::resolve(vault, &args.path, Follow::Always).unwrap_or(itself))
+    Ok(open::resolve(source, &args.path, Follow::Always).unwrap_or(itself))
 }
 
 struct List<'l> {
-    vault: &'l Vault,
+    source: &'l Source,
     long: bool,
     session: &'l mut Session,
     failed: u64,
@@ -67,8 +67,7 @@ struct Row {
 
 impl List<'_> {
     fn entries(&mut self, dir: &Arc<Node>) -> Result<()> {
-        let listing =
-            self.vault.list(dir, Instant::now()).map_err(|error| Failure::entry(&dir.path(), &error))?;
+        let listing = self.source.list(dir).map_err(|error| Failure::entry(&dir.path(), &error))?;
         let place = dir.path().to_string();
         for entry in listing.entries() {
             let path = join(&place, entry.shown());
@@ -81,7 +80,7 @@ impl List<'_> {
                 self.session.out.line(name)?;
                 continue;
             }
-            let (node, problem) = match node_of(self.vault, dir, entry) {
+            let (node, problem) = match self.source.node(dir, entry) {
                 Ok(node) => (Some(node), None),
                 Err(problem) => (None, Some(problem)),
             };
@@ -93,7 +92,7 @@ impl List<'_> {
 
     fn below(&mut self, dir: &Arc<Node>) -> Result<()> {
         let start = dir.path().to_string();
-        let walk = Walk::below(self.vault, dir).map_err(|error| Failure::entry(&dir.path(), &error))?;
+        let walk = Walk::below(self.source, dir).map_err(|error| Failure::entry(&dir.path(), &error))?;
         for item in walk {
             let path = item.path();
             let name = path.strip_prefix(&start).unwrap_or(&path).trim_start_matches('/').to_owned();
@@ -113,15 +112,14 @@ impl List<'_> {
     fn row(&mut self, row: &Row) -> Result<()> {
         let mut problem = row.problem.clone();
         let wants_more = self.long || self.session.out.is_json();
-        let now = Instant::now();
         let (mut attributes, mut target) = (None, None);
         if let Some(node) = row.node.as_ref().filter(|_| wants_more && problem.is_none()) {
-            match self.vault.attributes(node, now) {
+            match self.source.attributes(node) {
                 Ok(known) => attributes = Some(known),
                 Err(error) => problem = Some(error.to_string()),
             }
             if node.kind() == NodeKind::Symlink {
-                match self.vault.read_link(node, now) {
+                match self.source.read_link(node) {
                     Ok(text) => target = Some(text),
                     Err(error) => problem = Some(error.to_string()),
                 }

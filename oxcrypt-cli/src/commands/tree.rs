@@ -1,7 +1,5 @@
 //! `oxcrypt tree`: everything below a directory, as a picture.
 
-use std::time::Instant;
-
 use oxcrypt_core::{Follow, NodeKind, VaultOptions};
 use serde_json::json;
 
@@ -22,9 +20,9 @@ struct Counts {
 }
 
 pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
-    let vault = open::unlock(&args.vault, &VaultOptions::default(), session)?;
-    let start = open::resolve(&vault, &args.path, Follow::Always)?;
-    let walk = Walk::below(&vault, &start).map_err(|error| Failure::entry(&start.path(), &error))?;
+    let source = open::source(&args.vault, &VaultOptions::default(), session)?;
+    let start = open::resolve(&source, &args.path, Follow::Always)?;
+    let walk = Walk::below(&source, &start).map_err(|error| Failure::entry(&start.path(), &error))?;
     let mut counts = Counts::default();
     // For each level whether more follows there.
     let mut open_levels: Vec<bool> = Vec::new();
@@ -36,7 +34,7 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
         let kind = item.node.as_ref().map(|node| node.kind());
         let mut problem = item.problem.clone();
         let target = match &item.node {
-            Some(node) if node.kind() == NodeKind::Symlink => match vault.read_link(node, Instant::now()) {
+            Some(node) if node.kind() == NodeKind::Symlink => match source.read_link(node) {
                 Ok(target) => Some(target.to_string()),
                 Err(error) => {
                     problem = Some(error.to_string());

@@ -3,10 +3,12 @@
 use std::io;
 use std::ops::Range;
 
+use oxcrypt_core::ErrorKind;
 use oxcrypt_core::chunk::{PAYLOAD_LEN, Torn};
-use oxcrypt_core::{Error, ErrorKind, File};
+use oxcrypt_io::volume::Error;
 
 use super::unfinished::Unfinished;
+use crate::source::{Buffer, Opened, Source};
 
 /// Bytes that are read, decrypted and written at a time: one read of the storage, and small enough for a processor's
 /// cache.
@@ -65,7 +67,8 @@ impl Damage {
 
 /// How to copy.
 pub(crate) struct Copy<'c> {
-    pub(crate) file: &'c File,
+    pub(crate) source: &'c Source,
+    pub(crate) file: &'c Opened,
     pub(crate) to: &'c Unfinished,
     /// Length of what can be copied: that of the file, its unreadable tail apart.
     pub(crate) len: u64,
@@ -77,15 +80,15 @@ pub(crate) struct Copy<'c> {
 
 impl Copy<'_> {
     /// Copies a part. The part that ends the file also sees to it that the end is authentic.
-    pub(crate) fn range(&self, range: Range<u64>, buffer: &mut [u8]) -> Result<Damage, Stopped> {
+    pub(crate) fn range(&self, range: Range<u64>, buffer: &mut Buffer) -> Result<Damage, Stopped> {
         let mut damage = Damage::default();
         let mut at = range.start;
         loop {
-            let want = self.block(buffer, at, range.end, BLOCK_LEN);
-            let count = match self.file.read_at(at, want) {
-                Ok(count) => self.write(at, want.get(..count).unwrap_or_default(), range.end)?,
-                Err(error) if self.keep_damaged && error.kind() == ErrorKind::Damaged => {
-                    let end = (at + want.len() as u64).min(range.end);
+            let want = self.want(buffer, at, range.end, BLOCK_LEN);
+            let count = match self.source.read_at(self.file, at, buffer, want) {
+                Ok(count) => self.write(at, buffer.get(..count).unwrap_or_default(), range.end)?,
+                Err(error) if self.keep_damaged && error.kind() == Some(ErrorKind::Damaged) => {
+                    let end = (at + want as u64).min(range.end);
                     self.chunks(at..end, buffer, &mut damage)?;
                     end - at
                 }
@@ -102,16 +105,16 @@ impl Copy<'_> {
     }
 
     /// Copies what is sound of a range, chunk by chunk. What is not stays as it is in a new file: zeros.
-    fn chunks(&self, range: Range<u64>, buffer: &mut [u8], damage: &mut Damage) -> Result<(), Stopped> {
+    fn chunks(&self, range: Range<u64>, buffer: &mut Buffer, damage: &mut Damage) -> Result<(), Stopped> {
         let mut at = range.start;
         loop {
             let end = ((at / PAYLOAD_LEN + 1) * PAYLOAD_LEN).min(range.end);
-            let want = self.block(buffer, at, end, usize::try_from(PAYLOAD_LEN).unwrap_or(usize::MAX));
-            match self.file.read_at(at, want) {
+            let want = self.want(buffer, at, end, usize::try_from(PAYLOAD_LEN).unwrap_or(usize::MAX));
+            match self.source.read_at(self.file, at, buffer, want) {
                 Ok(count) => {
-                    self.write(at, want.get(..count).unwrap_or_default(), end)?;
+                    self.write(at, buffer.get(..count).unwrap_or_default(), end)?;
                 }
-                Err(error) if error.kind() == ErrorKind::Damaged => damage.add(at..end, error),
+                Err(error) if error.kind() == Some(ErrorKind::Damaged) => damage.add(at..end, error),
                 Err(error) => return Err(Stopped::Source(error)),
             }
             at = end;
@@ -121,21 +124,21 @@ impl Copy<'_> {
         }
     }
 
-    /// The part of the buffer to read into: up to `end`, or beyond where that is the end of the file, because a read
+    /// How much to read into the buffer: up to `end`, or beyond where that is the end of the file, because a read
     /// that meets the end authenticates it. A file that is cut off has no such end.
-    fn block<'b>(&self, buffer: &'b mut [u8], at: u64, end: u64, most: usize) -> &'b mut [u8] {
+    fn want(&self, buffer: &Buffer, at: u64, end: u64, most: usize) -> usize {
         let left = usize::try_from(end - at).unwrap_or(usize::MAX);
         let meets_end = left <= most && end == self.len && self.file.torn().is_none();
         // One byte more than there is, even where there is nothing.
         let want = if meets_end { left + 1 } else { left.min(most) };
-        buffer.split_at_mut(want.min(buffer.len())).0
+        want.min(buffer.len())
     }
 
     fn write(&self, at: u64, bytes: &[u8], end: u64) -> Result<u64, Stopped> {
         let bytes = bytes.get(..usize::try_from(end - at).unwrap_or(usize::MAX)).unwrap_or(bytes);
         if bytes.is_empty() && at < end {
-            let shorter = Error::from(ErrorKind::Incomplete);
-            return Err(Stopped::Source(shorter));
+            let shorter = oxcrypt_core::Error::from(ErrorKind::Incomplete);
+            return Err(Stopped::Source(shorter.into()));
         }
         self.to.write_at(at, bytes).map_err(Stopped::Destination)?;
         Ok(bytes.len() as u64)
@@ -150,7 +153,7 @@ mod tests {
     fn damage_found_in_any_order_is_told_in_order_and_in_one_piece() {
         let found = |range: Range<u64>| {
             let mut damage = Damage::default();
-            damage.add(range, ErrorKind::Damaged.into());
+            damage.add(range, oxcrypt_core::Error::from(ErrorKind::Damaged).into());
             damage
         };
         let mut damage = found(20..30);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use oxcrypt_core::{ErrorKind, Node, Vault};
+use oxcrypt_core::{ErrorKind, Node};
 
 use super::copy::Stopped;
 use super::folder::Folder;
@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::lock;
 use crate::output::Console;
 use crate::printable::printable;
+use crate::source::Source;
 
 mod find;
 mod work;
@@ -53,7 +54,7 @@ pub(crate) enum Fatal {
 
 /// A run.
 pub(crate) struct Job<'j> {
-    vault: &'j Vault,
+    source: &'j Source,
     settings: Settings,
     console: &'j Console,
     interrupt: &'j Interrupt,
@@ -79,7 +80,7 @@ pub(crate) struct Found {
 
 impl<'j> Job<'j> {
     pub(crate) fn new(
-        vault: &'j Vault,
+        source: &'j Source,
         settings: Settings,
         console: &'j Console,
         interrupt: &'j Interrupt,
@@ -88,7 +89,7 @@ impl<'j> Job<'j> {
         let (counts, queue, fatal) = (Counts::default(), Queue::new(), Mutex::default());
         let (storage_failed, could_keep) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
-            vault,
+            source,
             settings,
             console,
             interrupt,
@@ -101,8 +102,8 @@ impl<'j> Job<'j> {
         }
     }
 
-    pub(crate) fn vault(&self) -> &'j Vault {
-        self.vault
+    pub(crate) fn source(&self) -> &'j Source {
+        self.source
     }
 
     pub(crate) fn counts(&self) -> &Counts {
@@ -161,15 +162,10 @@ impl<'j> Job<'j> {
         let path = found.node.path().to_string();
         match stopped {
             Stopped::Source(error) => {
-                match error.kind() {
-                    ErrorKind::Damaged => {
-                        self.could_keep.fetch_or(!self.settings.keep_damaged, Ordering::Relaxed);
-                    }
-                    kind if code_of(kind) == Code::Failed => {
-                        self.storage_failed.store(true, Ordering::Relaxed);
-                    }
-                    _ => {}
+                if error.kind() == Some(ErrorKind::Damaged) {
+                    self.could_keep.fetch_or(!self.settings.keep_damaged, Ordering::Relaxed);
                 }
+                self.storage_failed.fetch_or(code_of(&error) == Code::Failed, Ordering::Relaxed);
                 self.failed(&path, &error.to_string());
             }
             Stopped::CutOff(torn) => {

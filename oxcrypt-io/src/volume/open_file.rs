@@ -62,21 +62,29 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
+        if let Some(file) = self.file.take() {
+            self.shared.drop_later(&self.node, file);
+        }
+    }
+}
+
+impl Shared {
+    /// Drops something that belongs to a file in an operation of class close.
+    pub(super) fn drop_later<T: Send + 'static>(&self, about: &Node, thing: T) {
         let close = move || {
-            drop(file);
-            Outcome::Done(Value::Closed)
+            drop(thing);
+            Outcome::Done(Value::Nothing)
         };
         let ask = Ask {
             class: Class::Close,
-            object: object(&self.node),
+            object: object(about),
             parts: vec![Part { key: None, job: Box::new(close), pages: 0..0 }],
             deadline: Deadline::NEVER,
             caller: Caller::NOBODY,
             stale: false,
             kernel: None,
         };
-        self.shared.scheduler.submit(ask.request(Box::new(|_| ())));
+        self.scheduler.submit(ask.request(Box::new(|_| ())));
     }
 }
 

@@ -5,6 +5,7 @@ pub(super) mod entries;
 mod list;
 mod lookup;
 mod open;
+mod perform;
 pub(super) mod read;
 mod readlink;
 mod release;

@@ -34,7 +34,7 @@ pub(super) enum Value {
     Block(Arc<Block>),
     Bytes(Cleartext),
     Space(Space),
-    Closed,
+    Nothing,
     Failed(Arc<oxcrypt_core::Error>),
 }
 

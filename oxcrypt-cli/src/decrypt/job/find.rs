@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use oxcrypt_core::{Node, NodeKind};
 
@@ -27,10 +26,10 @@ impl Job<'_> {
             let name = start.name().map_or("", |name| name.as_str());
             return self.found(start, name, &|| start.path().to_string(), &folder);
         }
-        let mut walk = match Walk::below(self.vault, start) {
+        let mut walk = match Walk::below(self.source, start) {
             Ok(walk) => walk,
             Err(error) => {
-                self.storage_failed.fetch_or(code_of(error.kind()) == Code::Failed, Ordering::Relaxed);
+                self.storage_failed.fetch_or(code_of(&error) == Code::Failed, Ordering::Relaxed);
                 return self.failed(&start.path().to_string(), &error.to_string());
             }
         };
@@ -89,7 +88,7 @@ impl Job<'_> {
         }
         let mut len = 0;
         if self.console.is_watched() {
-            len = self.vault.attributes(node, Instant::now()).map_or(0, |known| known.len);
+            len = self.source.attributes(node).map_or(0, |known| known.len);
             self.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
         }
         self.queue.push(Found { node: Arc::clone(node), folder: Arc::clone(folder), name, len });
@@ -110,8 +109,7 @@ impl Job<'_> {
     }
 
     fn link(&self, node: &Arc<Node>, name: &str, path: Place<'_>, folder: &Arc<Folder>) {
-        let now = Instant::now();
-        let target = match self.vault.read_link(node, now) {
+        let target = match self.source.read_link(node) {
             Ok(target) => target,
             Err(error) => return self.failed(&path(), &error.to_string()),
         };
@@ -122,7 +120,7 @@ impl Job<'_> {
             Ok(Some(Existing::OfThisRun)) => return self.failed(&path(), OF_THIS_RUN),
             Ok(Some(_)) if !self.settings.force => return self.failed(&path(), taken(&self.settings)),
             Ok(_) => {
-                let modified = self.vault.attributes(node, now).ok().and_then(|known| known.modified);
+                let modified = self.source.attributes(node).ok().and_then(|known| known.modified);
                 folder.link(name, &target, modified)
             }
             Err(error) => Err(error),
@@ -155,7 +153,7 @@ impl Job<'_> {
 
     /// What a folder is to be like.
     fn like(&self, node: &Arc<Node>) -> Like {
-        self.vault.attributes(node, Instant::now()).map_or_else(
+        self.source.attributes(node).map_or_else(
             |_| Like::default(),
             |known| Like { modified: known.modified, mode: known.owner.map(|owner| owner.mode) },
         )

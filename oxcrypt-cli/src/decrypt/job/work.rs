@@ -4,9 +4,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use oxcrypt_core::{File, NodeAttributes};
+use oxcrypt_core::NodeAttributes;
 use zeroize::Zeroizing;
 
 use super::super::copy::{BUFFER_LEN, Copy, Damage, Stopped};
@@ -17,6 +17,7 @@ use super::super::unfinished::Unfinished;
 use super::{Found, Job};
 use crate::lock::lock;
 use crate::printable::printable;
+use crate::source::{Buffer, Opened};
 
 /// A file longer than this is shared by all workers, this many bytes at a time.
 const PART_LEN: u64 = 8 << 20;
@@ -27,7 +28,7 @@ const MAX_RANGES_TOLD: usize = 8;
 /// A file that several workers decrypt.
 pub(super) struct Shared {
     found: Found,
-    file: File,
+    file: Opened,
     to: Mutex<Option<Arc<Unfinished>>>,
     len: u64,
     modified: Option<SystemTime>,
@@ -39,7 +40,7 @@ pub(super) struct Shared {
 
 impl Job<'_> {
     pub(super) fn work(&self) {
-        let mut buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
+        let mut buffer: Buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
         while let Some(task) = self.queue.next() {
             match task {
                 Task::File(found) => self.file(found, &mut buffer),
@@ -52,7 +53,7 @@ impl Job<'_> {
     }
 
     /// Decrypts a file, or finds that it is to be shared.
-    fn file(&self, found: Found, buffer: &mut [u8]) {
+    fn file(&self, found: Found, buffer: &mut Buffer) {
         let undecided = Undecided(&self.queue);
         let (file, to, attributes) = match self.begin(&found) {
             Ok(Some(begun)) => begun,
@@ -82,7 +83,14 @@ impl Job<'_> {
         }
         drop(undecided);
         let step = |bytes| self.step(bytes);
-        let copy = Copy { file: &file, to: &to, len, keep_damaged: self.settings.keep_damaged, step: &step };
+        let copy = Copy {
+            source: self.source,
+            file: &file,
+            to: &to,
+            len,
+            keep_damaged: self.settings.keep_damaged,
+            step: &step,
+        };
         match copy.range(0..len, buffer) {
             Ok(damage) => self.finish(&found, &file, to, len, modified, &damage),
             Err(stopped) => self.stopped(&found, stopped),
@@ -90,14 +98,13 @@ impl Job<'_> {
     }
 
     /// Opens both sides. `None` if what is there already is right.
-    fn begin(&self, found: &Found) -> Result<Option<(File, Unfinished, NodeAttributes)>, Stopped> {
-        let now = Instant::now();
+    fn begin(&self, found: &Found) -> Result<Option<(Opened, Unfinished, NodeAttributes)>, Stopped> {
         match found.folder.existing(&found.name).map_err(Stopped::Destination)? {
             Some(Existing::OfThisRun) => {
                 return Err(Stopped::NameTaken);
             }
             Some(Existing::File { len, modified }) if self.settings.resume => {
-                let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
+                let attributes = self.source.attributes(&found.node).map_err(Stopped::Source)?;
                 if attributes.torn.is_none()
                     && attributes.len == len
                     && same_time(attributes.modified, modified)
@@ -113,23 +120,24 @@ impl Job<'_> {
             }
             _ => {}
         }
-        let file = self.vault.open(&found.node, now).map_err(Stopped::Source)?;
+        let file = self.source.open(&found.node).map_err(Stopped::Source)?;
         if let Some(torn) = file.torn().filter(|torn| !self.settings.keep_damaged || torn.readable == 0) {
             return Err(Stopped::CutOff(torn));
         }
         // Known since the file was opened.
-        let attributes = self.vault.attributes(&found.node, now).map_err(Stopped::Source)?;
+        let attributes = self.source.attributes(&found.node).map_err(Stopped::Source)?;
         let to = Unfinished::begin(&found.folder, attributes.owner.map(|owner| owner.mode))
             .map_err(Stopped::Destination)?;
         Ok(Some((file, to, attributes)))
     }
 
-    fn part(&self, shared: &Shared, range: Range<u64>, buffer: &mut [u8]) {
+    fn part(&self, shared: &Shared, range: Range<u64>, buffer: &mut Buffer) {
         let part_len = range.end - range.start;
         let to = lock(&shared.to).clone();
         if let Some(to) = to.filter(|_| !shared.failed.load(Ordering::Relaxed)) {
             let step = |bytes| self.step(bytes) && !shared.failed.load(Ordering::Relaxed);
             let copy = Copy {
+                source: self.source,
                 file: &shared.file,
                 to: &to,
                 len: shared.len,
@@ -166,7 +174,7 @@ impl Job<'_> {
     fn finish(
         &self,
         found: &Found,
-        file: &File,
+        file: &Opened,
         to: Unfinished,
         len: u64,
         modified: Option<SystemTime>,

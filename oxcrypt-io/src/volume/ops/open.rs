@@ -23,7 +23,7 @@ impl Volume {
                 outcome(store.vault.open(&about, store.now()), |file| match shared.upgrade() {
                     Some(shared) => Value::File(Arc::new(OpenFile::new(file, shared))),
                     // The volume is gone, so nobody waits; this thread may close it as well as any.
-                    None => Value::Closed,
+                    None => Value::Nothing,
                 })
             },
             |value| if let Value::File(file) = value { Some(file) } else { None },

@@ -1,0 +1,149 @@
+//! An open vault as commands ask it: storage that does not answer costs an entry, and not the command.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oxcrypt_core::chunk::Torn;
+use oxcrypt_core::{Entry, File, Follow, LinkTarget, Listing, Node, NodeAttributes, Vault, VaultPath};
+use oxcrypt_io::clock::SystemClock;
+use oxcrypt_io::sched::plan::Class;
+use oxcrypt_io::volume::{Error, Volume, VolumeOptions};
+use zeroize::Zeroizing;
+
+use crate::exit::{Failure, Result};
+
+/// What is read into; wiped when dropped.
+pub(crate) type Buffer = Zeroizing<Vec<u8>>;
+
+/// An open vault. Every method blocks, and where storage may hang, for no longer than the patience it was given.
+pub(crate) struct Source {
+    volume: Arc<Volume>,
+    patience: Duration,
+}
+
+/// A file that is open. Dropping it never waits.
+pub(crate) struct Opened {
+    volume: Arc<Volume>,
+    /// There until this is dropped.
+    file: Option<Arc<File>>,
+}
+
+impl Source {
+    /// Starts what it takes to wait for a vault.
+    pub(crate) fn new(vault: Vault, patience: Duration) -> Result<Self> {
+        let volume =
+            Volume::start(Arc::new(vault), VolumeOptions::default(), Arc::new(SystemClock::new()))
+                .map_err(|error| Failure::failed(format_args!("the system refuses a thread: {error}")))?;
+        Ok(Self { volume: Arc::new(volume), patience })
+    }
+
+    /// The vault, for what needs no storage.
+    pub(crate) fn vault(&self) -> &Vault {
+        self.volume.vault()
+    }
+
+    /// Whether an answer may take long, so that many questions should be under way at a time.
+    pub(crate) fn may_block(&self) -> bool {
+        self.vault().habits().may_block
+    }
+
+    pub(crate) fn resolve(&self, path: &VaultPath, follow: Follow) -> Result<Arc<Node>, Error> {
+        let path = path.clone();
+        self.ask(&self.vault().root(), move |vault, now| vault.resolve(&path, follow, now))
+    }
+
+    pub(crate) fn list(&self, dir: &Arc<Node>) -> Result<Arc<Listing>, Error> {
+        let about = Arc::clone(dir);
+        self.ask(dir, move |vault, now| vault.list(&about, now))
+    }
+
+    /// The node of a listed entry, or why there is none.
+    pub(crate) fn node(&self, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, String> {
+        match entry {
+            Entry::Sound(found) => {
+                let (within, found) = (Arc::clone(dir), found.clone());
+                self.ask(dir, move |vault, now| vault.node(&within, &found, now))
+                    .map_err(|error| error.to_string())
+            }
+            Entry::Damaged(damaged) => Err(format!("{} ({})", damaged.damage(), damaged.path())),
+        }
+    }
+
+    pub(crate) fn attributes(&self, node: &Arc<Node>) -> Result<NodeAttributes, Error> {
+        let about = Arc::clone(node);
+        self.ask(node, move |vault, now| vault.attributes(&about, now))
+    }
+
+    pub(crate) fn read_link(&self, node: &Arc<Node>) -> Result<LinkTarget, Error> {
+        let about = Arc::clone(node);
+        self.ask(node, move |vault, now| vault.read_link(&about, now))
+    }
+
+    pub(crate) fn open(&self, node: &Arc<Node>) -> Result<Opened, Error> {
+        let about = Arc::clone(node);
+        let file = self.ask(node, move |vault, now| vault.open(&about, now).map(Arc::new))?;
+        Ok(Opened { volume: Arc::clone(&self.volume), file: Some(file) })
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        about: &Arc<Node>,
+        work: impl FnOnce(&Vault, Instant) -> oxcrypt_core::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.volume.perform(about, Class::Meta, self.patience, work)
+    }
+
+    /// Reads up to `want` bytes at `offset` into the beginning of `buffer`, as [`File::read_at`] does.
+    pub(crate) fn read_at(
+        &self,
+        opened: &Opened,
+        offset: u64,
+        buffer: &mut Buffer,
+        want: usize,
+    ) -> Result<usize, Error> {
+        let Some(file) = &opened.file else { return Ok(0) };
+        if !self.may_block() {
+            let into = buffer.get_mut(..want).unwrap_or_default();
+            return Ok(file.read_at(offset, into)?);
+        }
+        // It goes with the operation, and comes back unless that comes too late.
+        let (len, mut lent, file) = (buffer.len(), std::mem::take(buffer), Arc::clone(file));
+        let about = Arc::clone(file.node());
+        let read = self.volume.perform(&about, Class::Demand, self.patience, move |_, _| {
+            let read = file.read_at(offset, lent.get_mut(..want).unwrap_or_default());
+            Ok((lent, read))
+        });
+        match read {
+            Ok((lent, read)) => {
+                *buffer = lent;
+                Ok(read?)
+            }
+            Err(error) => {
+                *buffer = Zeroizing::new(vec![0; len]);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Opened {
+    /// Set where the ciphertext is cut off.
+    pub(crate) fn torn(&self) -> Option<Torn> {
+        self.file.as_ref().and_then(|file| file.torn())
+    }
+
+    /// Length of the cleartext.
+    pub(crate) fn len(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.len())
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take()
+            && self.volume.vault().habits().may_block
+        {
+            self.volume.drop_later(&Arc::clone(file.node()), file);
+        }
+    }
+}

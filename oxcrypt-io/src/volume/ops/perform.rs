@@ -1,0 +1,63 @@
+//! Anything else that is done with a vault.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use oxcrypt_core::{ErrorKind, Node, Vault};
+
+use crate::clock::Deadline;
+use crate::sched::plan::{Caller, Class, Outcome, Part};
+use crate::volume::question::{Ask, Pending, object, take_one};
+use crate::volume::value::Value;
+use crate::volume::{Error, Question, Result, Volume};
+
+impl Volume {
+    /// Does something with the vault, for whoever waits for it anyway, and for no longer than `patience`.
+    ///
+    /// On storage that does not block, the caller's thread does the work, and nothing limits the time. Elsewhere it is
+    /// an operation of this class on `about` that nobody shares, and whose result is dropped, where it was done, if it
+    /// comes too late.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and [`Cause::TimedOut`](super::super::Cause::TimedOut).
+    pub fn perform<T: Send + 'static>(
+        &self,
+        about: &Arc<Node>,
+        class: Class,
+        patience: Duration,
+        work: impl FnOnce(&Vault, Instant) -> oxcrypt_core::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = Arc::clone(&self.shared.store);
+        if !store.vault.habits().may_block {
+            return work(&store.vault, store.now()).map_err(Error::from);
+        }
+        let result = Arc::new(Mutex::new(None));
+        let there = Arc::clone(&result);
+        let job = Box::new(move || match work(&store.vault, store.now()) {
+            Ok(done) => {
+                *there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+                Outcome::Done(Value::Nothing)
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => Outcome::TimedOut,
+            Err(error) => Outcome::Failed(Value::Failed(Arc::new(error))),
+        });
+        let ask = Ask {
+            class,
+            object: object(about),
+            parts: vec![Part { key: None, job, pages: 0..0 }],
+            deadline: Deadline::at(self.shared.store.clock.now() + patience),
+            caller: Caller::NOBODY,
+            stale: false,
+            kernel: None,
+        };
+        let take = move |_| result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let finish = take_one(about, None, take);
+        Question::open(Pending { shared: Arc::clone(&self.shared), ask, finish }).wait()
+    }
+
+    /// Drops something that belongs to `about`, which may block, where nobody waits for it.
+    pub fn drop_later<T: Send + 'static>(&self, about: &Node, thing: T) {
+        self.shared.drop_later(about, thing);
+    }
+}
