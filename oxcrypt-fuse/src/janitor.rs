@@ -31,6 +31,9 @@ use protocol::{Answer, Request};
 /// How long mounting or unmounting may take. Neither waits for the store, but a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// What no mount may be: writable as yet, and a way to become somebody else or to reach devices ever.
+const NEVER: [&str; 3] = ["rw", "suid", "dev"];
+
 /// The daemon's end of it. Dropping it ends the janitor, which removes what is mounted still.
 #[derive(Clone, Debug)]
 pub struct Janitor(Arc<Mutex<Line>>);
@@ -74,7 +77,7 @@ impl Janitor {
         let request = Request::Mount {
             at: at.as_os_str().as_bytes().to_vec(),
             source: options.source.clone().into_bytes(),
-            options: words(options).into_iter().map(String::into_bytes).collect(),
+            options: words(options)?.into_iter().map(String::into_bytes).collect(),
         };
         match self.asked(&request)? {
             (Answer::Done, Some(device)) => Ok(device),
@@ -108,11 +111,17 @@ impl Drop for Line {
 }
 
 /// The options as the kernel and its helper take them.
-fn words(options: &MountOptions) -> Vec<String> {
+fn words(options: &MountOptions) -> io::Result<Vec<String>> {
+    // Several may stand in one, and the last one counts, for the kernel and for its helper.
+    let asked = options.kernel_options.iter().flat_map(|word| word.split(','));
+    if let Some(word) = asked.into_iter().find(|word| NEVER.contains(word)) {
+        let text = format!("a vault cannot be mounted with the option {word}");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
     let mut words: Vec<String> = ["ro", "nosuid", "nodev", "default_permissions"].map(str::to_owned).into();
     words.extend(options.allow_other.then(|| "allow_other".to_owned()));
     words.extend(options.kernel_options.iter().cloned());
-    words
+    Ok(words)
 }
 
 /// A path as bytes brought it.

@@ -128,13 +128,10 @@ fn mount_as_root(at: &Path, source: &Path, options: &[&str]) -> io::Result<Owned
 }
 
 /// Options that are flags of the system call: what each is called, and whether it sets or clears.
-const FLAGS: [(&str, MountFlags, bool); 14] = [
+const FLAGS: [(&str, MountFlags, bool); 11] = [
     ("ro", MountFlags::RDONLY, true),
-    ("rw", MountFlags::RDONLY, false),
     ("nosuid", MountFlags::NOSUID, true),
-    ("suid", MountFlags::NOSUID, false),
     ("nodev", MountFlags::NODEV, true),
-    ("dev", MountFlags::NODEV, false),
     ("noexec", MountFlags::NOEXEC, true),
     ("exec", MountFlags::NOEXEC, false),
     ("noatime", MountFlags::NOATIME, true),
