@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -80,7 +81,7 @@ impl FuseBackend {
         // Mounting takes a moment, and whoever called has other things to do.
         let (tell, told) = oneshot::channel();
         thread::Builder::new().name("oxcrypt-mount".to_owned()).spawn(move || {
-            let _nobody_waits = tell.send(mount(&janitor, volume, at, &options));
+            let _nobody_waits = tell.send(mount(&janitor, volume, &at, &options));
         })?;
         told.await.map_err(|_| io::Error::other("mounting broke off"))?
     }
@@ -117,22 +118,36 @@ impl MountBackend for FuseBackend {
 }
 
 /// Mounts, and has the kernel's first request answered, so that whoever looks from then on is answered, too.
-fn mount(
+fn mount(janitor: &Janitor, volume: Arc<Volume>, at: &Path, options: &MountOptions) -> io::Result<FuseMount> {
+    // As the table of mounts spells it.
+    let at = at.canonicalize()?;
+    if !at.is_dir() {
+        // The kernel refuses that itself, but its helper mounts a folder on a file.
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let dispatch = Dispatch::new(volume, options)?;
+    let begun = janitor.mount(&at, options).and_then(|device| {
+        serve(janitor, &dispatch, device, at, options).inspect_err(|_| {
+            let _as_well_as_can_be = janitor.unmount(Laziness::Lazy);
+        })
+    });
+    begun.inspect_err(|_| dispatch.stop())
+}
+
+/// Answers the kernel's first request, and has threads wait for the others.
+fn serve(
     janitor: &Janitor,
-    volume: Arc<Volume>,
+    dispatch: &Arc<Dispatch>,
+    device: OwnedFd,
     at: PathBuf,
     options: &MountOptions,
 ) -> io::Result<FuseMount> {
-    let dispatch = Dispatch::new(volume, options)?;
-    let device = janitor.mount(&at, options)?;
     let connection = table::find(&at)?.map(|mounted| Connection(mounted.connection));
     let mut config = Config::default();
     config.n_threads = Some(options.session_threads.get());
-    let adapter = Adapter::new(Arc::clone(&dispatch), expected_background(options));
+    let adapter = Adapter::new(Arc::clone(dispatch), expected_background(options));
     // Whom the kernel lets through is its affair.
-    let session = Session::from_fd(adapter, device, SessionACL::All, config).inspect_err(|_| {
-        let _as_well_as_can_be = janitor.unmount(Laziness::Lazy);
-    })?;
+    let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
     let (tell, ended) = watch::channel(None);
     thread::Builder::new().name("oxcrypt-session".to_owned()).spawn(move || {
         let end = session.run().err().map(|error| error.to_string());
@@ -141,7 +156,7 @@ fn mount(
     let mounted = FuseMount {
         place: at,
         janitor: janitor.clone(),
-        dispatch,
+        dispatch: Arc::clone(dispatch),
         connection,
         abort: connection.and_then(|connection| connection.abort_handle().ok()),
         ended,
