@@ -149,8 +149,11 @@ fn serve(
     // Whom the kernel lets through is its affair.
     let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
     let (tell, ended) = watch::channel(None);
+    let told = janitor.clone();
     thread::Builder::new().name("oxcrypt-session".to_owned()).spawn(move || {
         let end = session.run().err().map(|error| error.to_string());
+        // Before anybody hears of the end, and mounts there again. A janitor that is gone mistakes nothing.
+        let _is_gone = told.forget();
         let _nobody_asks = tell.send(Some(end));
     })?;
     let mounted = FuseMount {

@@ -94,6 +94,14 @@ impl Janitor {
         }
     }
 
+    /// Says that the mount has ended, so that nobody who mounts at the same place is taken for it.
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        match self.asked(&Request::Forget)? {
+            (Answer::Done, _) => Ok(()),
+            (Answer::Failed(error), _) => Err(error.into()),
+        }
+    }
+
     fn asked(&self, request: &Request) -> io::Result<(Answer, Option<OwnedFd>)> {
         let line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         protocol::send(&line.socket, &request.fields(), None)?;

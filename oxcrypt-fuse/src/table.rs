@@ -85,7 +85,11 @@ pub(crate) fn unmount(mounted: &Mounted, laziness: Laziness) -> io::Result<()> {
             Laziness::Busy => UnmountFlags::empty(),
             Laziness::Lazy => UnmountFlags::DETACH,
         };
-        return Ok(rustix::mount::unmount(&mounted.mountpoint, flags | UnmountFlags::NOFOLLOW)?);
+        match rustix::mount::unmount(&mounted.mountpoint, flags | UnmountFlags::NOFOLLOW) {
+            // Root of a container, which may not; the helper may still.
+            Err(rustix::io::Errno::PERM) => {}
+            done => return Ok(done?),
+        }
     }
     let mut helper = Command::new(HELPER);
     helper.arg("-u").args((laziness == Laziness::Lazy).then_some("-z"));

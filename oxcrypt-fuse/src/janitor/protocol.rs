@@ -21,8 +21,14 @@ const MAX_LEN: usize = 64 << 10;
 /// What the daemon wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    Mount { at: Vec<u8>, source: Vec<u8>, options: Vec<Vec<u8>> },
+    Mount {
+        at: Vec<u8>,
+        source: Vec<u8>,
+        options: Vec<Vec<u8>>,
+    },
     Unmount(Laziness),
+    /// The mount has ended: its place and its number may be another's from now on.
+    Forget,
 }
 
 /// What became of it.
@@ -58,6 +64,7 @@ impl Request {
             }
             Self::Unmount(Laziness::Busy) => vec![b"unmount".to_vec()],
             Self::Unmount(Laziness::Lazy) => vec![b"unmount".to_vec(), b"lazily".to_vec()],
+            Self::Forget => vec![b"forget".to_vec()],
         }
     }
 
@@ -68,6 +75,7 @@ impl Request {
             }
             [what] if what == b"unmount" => Ok(Self::Unmount(Laziness::Busy)),
             [what, how] if what == b"unmount" && how == b"lazily" => Ok(Self::Unmount(Laziness::Lazy)),
+            [what] if what == b"forget" => Ok(Self::Forget),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }

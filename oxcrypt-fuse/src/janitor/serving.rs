@@ -19,13 +19,20 @@ use signal_hook::iterator::Signals;
 
 use super::path;
 use super::protocol::{self, Answer, Request};
-use crate::table::{self, HELPER, KIND, Mounted};
+use crate::connection::{AbortHandle, Connection};
+use crate::table::{self, HELPER, KIND, Laziness, Mounted};
 
 /// How far the kernel reads ahead on our mounts, in KiB, where it lets us say so.
 const READAHEAD_KIB: u32 = 1024;
 
 /// What is mounted, if anything is.
-type Charge = Arc<Mutex<Option<Mounted>>>;
+type Charge = Arc<Mutex<Option<Charged>>>;
+
+/// A mount, and what ends its connection wherever it is by then.
+struct Charged {
+    mounted: Mounted,
+    abort: Option<AbortHandle>,
+}
 
 /// Serves the daemon until that ends, and cleans up after it.
 pub(super) fn serve() -> io::Result<()> {
@@ -33,6 +40,8 @@ pub(super) fn serve() -> io::Result<()> {
     // In a session of its own, and deaf to what ends others: Ctrl-C is for the daemon, which says what is to be done.
     let _alone_already = rustix::process::setsid();
     let mut signals = Signals::new([SIGUSR1, SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+    // A folder that somebody wants to unmount or remove is not to be in use because of us.
+    std::env::set_current_dir("/")?;
     let charge = Charge::default();
     let left = Arc::clone(&charge);
     thread::spawn(move || {
@@ -68,26 +77,21 @@ fn carry_out(request: &Request, charge: &Charge) -> io::Result<Option<OwnedFd>> 
     match request {
         Request::Mount { at, source, options } => {
             let (at, options) = (path(at), texts(options)?);
-            let device = if geteuid().is_root() {
-                mount_as_root(at, path(source), &options)?
-            } else {
-                mount_by_helper(at, path(source), &options)?
-            };
+            let device = mount(at, path(source), &options)?;
             let mounted = table::find(at)?;
             if let Some(mounted) = &mounted {
                 read_far_ahead(mounted.connection);
             }
-            *charge = mounted;
+            *charge = mounted.map(Charged::new);
             Ok(Some(device))
         }
         Request::Unmount(laziness) => {
-            if let Some(mounted) = &*charge {
-                match table::unmount(mounted, *laziness) {
-                    // Somebody else was quicker, which is as well.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    done => done?,
-                }
+            if let Some(charged) = &*charge {
+                charged.unmount(*laziness)?;
             }
+            Ok(None)
+        }
+        Request::Forget => {
             *charge = None;
             Ok(None)
         }
@@ -96,13 +100,40 @@ fn carry_out(request: &Request, charge: &Charge) -> io::Result<Option<OwnedFd>> 
 
 /// Takes what is mounted still out of the tree, and lets go of those who wait for it.
 fn clean_up(charge: &Charge) {
-    let mounted = charge.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(mounted) = mounted
-        && let Err(error) = table::unmount_by_force(&mounted)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        eprintln!("oxcrypt: {} is still mounted: {error}", mounted.mountpoint.display());
+    let Some(charged) = charge.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    let unmounted = charged.unmount(Laziness::Lazy);
+    // Whatever came of that: somebody may wait for a mount that was taken out of the tree, or is out of sight.
+    if let Some(abort) = charged.abort {
+        abort.abort();
     }
+    if let Err(error) = unmounted {
+        eprintln!("oxcrypt: {} is still mounted: {error}", charged.mounted.mountpoint.display());
+    }
+}
+
+impl Charged {
+    fn new(mounted: Mounted) -> Self {
+        Self { abort: Connection(mounted.connection).abort_handle().ok(), mounted }
+    }
+
+    /// Takes it out of the tree, unless somebody else was quicker, which is as well.
+    fn unmount(&self, laziness: Laziness) -> io::Result<()> {
+        match table::unmount(&self.mounted, laziness) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+}
+
+fn mount(at: &Path, source: &Path, options: &[&str]) -> io::Result<OwnedFd> {
+    if geteuid().is_root() {
+        match mount_as_root(at, source, options) {
+            // Root of a container, which may not; the helper may still.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {}
+            done => return done,
+        }
+    }
+    mount_by_helper(at, source, options)
 }
 
 fn mount_as_root(at: &Path, source: &Path, options: &[&str]) -> io::Result<OwnedFd> {
