@@ -62,12 +62,17 @@ impl House {
 
     /// Mounts the same vault at the same place.
     pub(crate) fn mount_again(&mut self) {
+        self.mount = Some(self.try_mount(&self.options, self.place.path()).unwrap());
+    }
+
+    /// Mounts the same vault anywhere. Who has the mount sees to its end.
+    pub(crate) fn try_mount(&self, options: &MountOptions, at: &Path) -> io::Result<FuseMount> {
         let locked = Locked::read(Arc::clone(&self.storage) as Arc<dyn BlockStorage>).unwrap();
         let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
         let clock = Arc::new(SystemClock::new());
         let volume = Arc::new(Volume::start(Arc::new(vault), self.volume.clone(), clock).unwrap());
-        let backend = FuseBackend::new(janitor(), self.options.clone());
-        self.mount = Some(self.runtime.block_on(backend.mount_fuse(volume, self.place.path())).unwrap());
+        let backend = FuseBackend::new(janitor(), options.clone());
+        self.runtime.block_on(backend.mount_fuse(volume, at))
     }
 
     /// Where it is mounted: for children only.
@@ -113,6 +118,11 @@ impl House {
         self.runtime.block_on(mount.unmount(how))
     }
 
+    /// Unmounts one that it mounted elsewhere.
+    pub(crate) fn unmount_other(&self, mut mount: FuseMount) -> io::Result<()> {
+        self.runtime.block_on(mount.unmount(Unmount::IfUnused))
+    }
+
     /// Waits for the end of the mount, whoever brings it about.
     pub(crate) fn wait(&mut self) -> io::Result<()> {
         let mount = self.mount.as_mut().unwrap();
@@ -141,5 +151,10 @@ impl Drop for House {
 /// A janitor's process.
 pub(crate) fn janitor() -> Janitor {
     static EXE: OnceLock<PathBuf> = OnceLock::new();
-    Janitor::start(Command::new(EXE.get_or_init(|| store::example("janitor")))).unwrap()
+    Janitor::start(Command::new(EXE.get_or_init(janitor_exe))).unwrap()
+}
+
+/// The janitor's program; the environment variable `JANITOR` names one that exists.
+pub(crate) fn janitor_exe() -> PathBuf {
+    std::env::var_os("JANITOR").map_or_else(|| store::example("janitor"), PathBuf::from)
 }

@@ -9,6 +9,7 @@ mod ending;
 mod file_system;
 mod hanging;
 mod house;
+mod janitor;
 mod slow_store;
 #[path = "../../examples/slow_store/fixture/store.rs"]
 mod store;
