@@ -100,7 +100,9 @@ fn carry_out(request: &Request, charge: &Charge) -> io::Result<Option<OwnedFd>> 
 
 /// Takes what is mounted still out of the tree, and lets go of those who wait for it.
 fn clean_up(charge: &Charge) {
-    let Some(charged) = charge.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+    // Held to the end: a dead daemon is noticed twice, and who comes second ends the process.
+    let mut charge = charge.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(charged) = charge.take() else { return };
     let unmounted = charged.unmount(Laziness::Lazy);
     // Whatever came of that: somebody may wait for a mount that was taken out of the tree, or is out of sight.
     if let Some(abort) = charged.abort {
