@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use oxcrypt_core::DirId;
 use oxcrypt_core::storage::Method;
 use oxcrypt_core::testing::VaultBuilder;
-use oxcrypt_fuse::MountOptions;
+use oxcrypt_fuse::{DirectIo, MountOptions};
 use oxcrypt_io::mount::Unmount;
 use rustix::mount::UnmountFlags;
 
-use crate::child::{CEILING, Child};
+use crate::child::{CEILING, Child, poll};
 use crate::house::{House, content};
 
 fn fill(builder: &VaultBuilder<'_>, root: &DirId) {
@@ -44,6 +44,24 @@ fn a_mount_in_use_stays_unless_it_is_forced() {
     assert!(!house.is_mounted());
     let ended = reader.ended_within(CEILING).expect("a reader that was answered");
     assert!(!ended.status.success());
+    gate.open();
+}
+
+#[test]
+fn three_hundred_held_requests_do_not_delay_a_forced_end() {
+    let mut options = MountOptions::default();
+    options.direct_io = DirectIo::Always;
+    let Some(mut house) = House::new(options, fill) else { return };
+    let gate = house.hold(|call| call.method == Method::ReadAt);
+    let script = r#"for _ in $(seq 300); do cat "$1" & done 2> /dev/null; wait"#;
+    let mut readers = house.sh(script, "file");
+    let waiting = || house.mount.as_ref().unwrap().status().waiting;
+    poll(CEILING, || waiting().is_some_and(|waiting| waiting >= 300).then_some(())).expect("held requests");
+    let started = Instant::now();
+    house.unmount(Unmount::Force).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(!house.is_mounted());
+    readers.ended_within(CEILING).expect("readers that were answered");
     gate.open();
 }
 
