@@ -27,6 +27,8 @@ pub struct Mounted {
     pub source: String,
     /// The number of its connection to the kernel.
     pub connection: u32,
+    /// The user who mounted it.
+    pub owner: Option<u32>,
 }
 
 /// All mounted vaults, the oldest first.
@@ -130,7 +132,9 @@ fn parse(line: &[u8]) -> Option<(String, Mounted)> {
     let source = String::from_utf8_lossy(&unescaped(behind.next()?)).into_owned();
     let connection = device.strip_prefix("0:").and_then(|minor| minor.parse().ok()).unwrap_or(0);
     let mountpoint = PathBuf::from(std::ffi::OsString::from_vec(unescaped(place)));
-    Some((kind, Mounted { mountpoint, source, connection }))
+    let options = std::str::from_utf8(behind.next().unwrap_or_default()).unwrap_or_default();
+    let owner = options.split(',').find_map(|option| option.strip_prefix("user_id=")?.parse().ok());
+    Some((kind, Mounted { mountpoint, source, connection, owner }))
 }
 
 /// Blanks, tabs, line breaks and backslashes are written as three octal digits.
@@ -157,7 +161,7 @@ mod tests {
         let (kind, mounted) = parse(line).unwrap();
         assert_eq!(kind, KIND);
         assert_eq!(mounted.mountpoint, Path::new(r"/mnt/my vault\x"));
-        assert_eq!((mounted.source.as_str(), mounted.connection), ("/v a", 98));
+        assert_eq!((mounted.source.as_str(), mounted.connection, mounted.owner), ("/v a", 98, Some(0)));
         assert!(parse(b"").is_none() && parse(b"1 2 3").is_none());
     }
 
