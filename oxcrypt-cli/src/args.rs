@@ -1,5 +1,9 @@
 //! The command line.
 
+mod mount;
+
+pub(crate) use mount::{MountArgs, StatusArgs, UnmountArgs};
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -13,16 +17,17 @@ const STYLES: Styles =
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all well
-  1    done, but some entries could not be; each is named on standard error
+  1    done, but some entries could not be, or a mount is in use; each is named on standard error
   2    wrong usage, or no passphrase to be had
   3    wrong passphrase
   4    not a vault, or not one that can be opened
-  5    the storage or the destination failed
+  5    the storage, the destination or the mount failed
   130  interrupted";
 
-/// Reads Cryptomator vaults: lists them, prints files, decrypts them to a folder. Never changes a vault.
+/// Reads Cryptomator vaults: mounts them, lists them, prints files, decrypts them to a folder. Never changes a vault.
 #[derive(Debug, Parser)]
 #[command(name = "oxcrypt", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,6 +40,9 @@ pub(crate) struct Cli {
     /// Say more
     #[arg(long, short, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+    /// The process behind a mount, started by the command that waits for it
+    #[arg(long, hide = true)]
+    pub(crate) as_daemon: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +79,21 @@ Examples:
 
 The first line is the entry; for a directory a second one is the folder that its entries lie in.")]
     Locate(LocateArgs),
+    /// Mount a vault: its files in a folder, for every program
+    #[command(after_help = mount::MOUNT_HELP, mut_arg("give_up_after", |arg| arg.hide(true)))]
+    Mount(Box<MountArgs>),
+    /// Unmount a vault
+    #[command(after_help = mount::UNMOUNT_HELP)]
+    Unmount(UnmountArgs),
+    /// List mounted vaults
+    #[command(after_help = mount::MOUNTS_HELP)]
+    Mounts,
+    /// Show what a mount is doing, also while its storage hangs
+    #[command(after_help = mount::STATUS_HELP)]
+    Status(StatusArgs),
+    /// Mounts and unmounts for another process of oxcrypt
+    #[command(hide = true)]
+    Janitor,
 }
 
 /// Which vault, and what opens it.

@@ -29,6 +29,17 @@ pub(crate) enum Code {
     Interrupted = 130,
 }
 
+#[cfg(target_os = "linux")]
+impl Code {
+    /// Reads a code as another process of this program told it.
+    pub(crate) fn read(text: &str) -> Self {
+        let codes = [Self::Done, Self::Partial, Self::Usage, Self::WrongPassphrase, Self::NotOpened];
+        let told = text.trim().parse();
+        let known = codes.into_iter().chain([Self::Interrupted]);
+        known.into_iter().find(|code| told == Ok(*code as i32)).unwrap_or(Self::Failed)
+    }
+}
+
 impl From<Code> for ExitCode {
     fn from(code: Code) -> Self {
         Self::from(code as u8)
@@ -67,6 +78,18 @@ impl Failure {
     /// The storage or the destination failed.
     pub(crate) fn failed(text: impl fmt::Display) -> Self {
         Self::new(Code::Failed, text)
+    }
+
+    /// Somebody uses what was to end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn busy(text: impl fmt::Display) -> Self {
+        Self::new(Code::Partial, text)
+    }
+
+    /// This system has no backend for mounts.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn no_backend() -> Self {
+        Self::failed("oxcrypt cannot mount on this system yet: so far it has a backend for Linux alone")
     }
 
     /// The one entry that a command was about could not be read.

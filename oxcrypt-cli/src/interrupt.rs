@@ -24,6 +24,7 @@ type Tidy = Box<dyn FnOnce() + Send>;
 pub(crate) struct Interrupt {
     asked: AtomicBool,
     tidy: Mutex<Option<Tidy>>,
+    orderly: Mutex<Option<Tidy>>,
     terminal: Mutex<Option<Terminal>>,
 }
 
@@ -46,6 +47,11 @@ impl Interrupt {
         *lock(&self.tidy) = Some(Box::new(tidy));
     }
 
+    /// From now on the first signal calls `end` and nothing else: whoever listens there ends the program, soon.
+    pub(crate) fn end_by(&self, end: impl FnOnce() + Send + 'static) {
+        *lock(&self.orderly) = Some(Box::new(end));
+    }
+
     /// Keeps the terminal's settings while somebody types what nobody should see, and restores them if that ends early.
     pub(crate) fn guard_terminal(&self) -> impl Drop + use<'_> {
         *lock(&self.terminal) = Terminal::now();
@@ -53,11 +59,14 @@ impl Interrupt {
     }
 
     /// What a signal does. Never waits, so that the next one is heard.
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Some(terminal) = lock(&self.terminal).take() {
             terminal.restore();
         }
         let again = self.asked.swap(true, Ordering::Relaxed);
+        if let Some(orderly) = lock(&self.orderly).take() {
+            return orderly();
+        }
         match lock(&self.tidy).take() {
             Some(tidy) if !again => drop(thread::spawn(move || {
                 thread::sleep(GRACE);

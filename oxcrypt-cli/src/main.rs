@@ -1,15 +1,31 @@
 //! The `oxcrypt` command: Cryptomator vaults on the command line.
 
 mod args;
+#[cfg(target_os = "linux")]
+mod background;
 mod commands;
+#[cfg(target_os = "linux")]
+mod control;
+#[cfg(target_os = "linux")]
+mod daemon;
 mod decrypt;
 mod exit;
 mod interrupt;
 mod lock;
+#[cfg(target_os = "linux")]
+mod log_file;
+#[cfg(target_os = "linux")]
+mod mount_options;
+#[cfg(target_os = "linux")]
+mod notify;
 mod open;
 mod output;
 mod passphrase;
+#[cfg(target_os = "linux")]
+mod places;
 mod printable;
+#[cfg(target_os = "linux")]
+mod runtime_dir;
 mod session;
 mod source;
 mod walk;
@@ -27,6 +43,11 @@ use crate::session::Session;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     keep_memory_private();
+    #[cfg(target_os = "linux")]
+    if matches!(cli.command, Command::Janitor) {
+        // It knows no vault, and takes signals in its own way.
+        return oxcrypt_fuse::Janitor::serve().map_or(Code::Failed, |()| Code::Done).into();
+    }
     let mut session = Session {
         out: Output::new(cli.json),
         console: Console::new(cli.quiet, cli.verbose),
@@ -39,12 +60,28 @@ fn main() -> ExitCode {
         Command::Cat(args) => commands::cat::run(args, &mut session),
         Command::Decrypt(args) => commands::decrypt::run(args, &mut session),
         Command::Locate(args) => commands::locate::run(args, &mut session),
+        command => of_mounts(command, cli.as_daemon, &mut session),
     };
     let code = match result.and_then(|()| session.out.flush()) {
         Ok(()) => Code::Done,
         Err(failure) => report(&failure, &session.console),
     };
     code.into()
+}
+
+#[cfg(target_os = "linux")]
+fn of_mounts(command: &Command, as_daemon: bool, session: &mut Session) -> exit::Result<()> {
+    match command {
+        Command::Mount(args) => commands::mount::run(args, as_daemon, session),
+        Command::Unmount(args) => commands::unmount::run(args, session),
+        Command::Status(args) => commands::status::run(args, session),
+        _ => commands::mounts::run(session),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_mounts(_: &Command, _: bool, _: &mut Session) -> exit::Result<()> {
+    Err(Failure::no_backend())
 }
 
 fn report(failure: &Failure, console: &Console) -> Code {

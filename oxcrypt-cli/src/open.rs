@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::source::Source;
 
 /// How often somebody at a terminal may mistype.
-const TRIES: usize = 3;
+pub(crate) const TRIES: usize = 3;
 
 /// Finds the vault in a folder, without unlocking it.
 pub(crate) fn find(folder: &Path) -> Result<Locked> {

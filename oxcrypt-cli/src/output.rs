@@ -97,6 +97,18 @@ impl Console {
         !self.quiet && io::stderr().is_terminal()
     }
 
+    /// Whether nobody wants to hear of anything but errors.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether somebody asked for more than is usually said.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Says what went wrong, and what everybody should know.
     pub(crate) fn error(&self, text: impl fmt::Display) {
         self.say(format_args!("oxcrypt: {text}"));
@@ -138,6 +150,12 @@ pub(crate) fn local_time(time: Option<SystemTime>) -> String {
         Some(Ok(time)) => time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
         Some(Err(_)) | None => "-".to_owned(),
     }
+}
+
+/// A time for people that another process told as one for programs.
+#[cfg(target_os = "linux")]
+pub(crate) fn local_time_of(exact: &str) -> String {
+    local_time(exact.parse::<Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok()))
 }
 
 /// A time for programs: RFC 3339 in UTC, as exact as the storage has it.

@@ -50,6 +50,11 @@ impl PassphraseArgs {
 
     /// Gets the passphrase, from wherever it is to come.
     pub(crate) fn get(&self, interrupt: &Interrupt) -> Result<Passphrase> {
+        self.bytes(interrupt).map(Passphrase::from_bytes)
+    }
+
+    /// The same, to be handed on.
+    pub(crate) fn bytes(&self, interrupt: &Interrupt) -> Result<Zeroizing<Vec<u8>>> {
         let line = if self.passphrase_stdin {
             first_line(standard_input()?, "standard input")?
         } else if let Some(path) = &self.passphrase_file {
@@ -74,7 +79,7 @@ impl PassphraseArgs {
         if line.is_empty() {
             return Err(Failure::usage("the passphrase is empty"));
         }
-        Ok(Passphrase::from_bytes(line))
+        Ok(line)
     }
 }
 

@@ -4,9 +4,17 @@
 mod command;
 mod decrypt;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod mount;
 mod official;
 mod passphrase;
+#[cfg(target_os = "linux")]
+mod place;
 mod refusals;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod status;
 mod unchanged;
+#[cfg(target_os = "linux")]
+mod unmount;

@@ -138,7 +138,7 @@ fn a_full_destination_ends_the_run_and_leaves_only_whole_files() {
 
 #[test]
 fn help_has_an_example_for_each_command() {
-    for verb in ["info", "ls", "tree", "cat", "decrypt", "locate"] {
+    for verb in ["info", "ls", "tree", "cat", "decrypt", "locate", "mount", "unmount", "mounts", "status"] {
         let ended = run(&mut oxcrypt(&[verb, "--help"]));
         assert_eq!(ended.code, Some(0));
         assert!(

@@ -1,0 +1,113 @@
+//! The command line of what is mounted.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::VaultArgs;
+
+pub(super) const MOUNT_HELP: &str = "\
+Examples:
+  oxcrypt mount ~/Dropbox/vault ~/vault --read-only
+  oxcrypt mount ~/Dropbox/vault ~/vault -o ro,noexec,cache_size=256
+  oxcrypt mount --foreground --passphrase-file /run/secrets/vault /srv/vault /mnt/vault -o ro,allow_other
+
+The command returns when the mount answers. What memory has is answered at once while the storage hangs, everything \
+else by its deadline. `oxcrypt unmount` ends it; so do SIGTERM, SIGINT and SIGHUP.
+
+Options of -o: ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, deadline.lookup=, deadline.attributes=, \
+deadline.open=, deadline.list=, deadline.entries=, deadline.read=, and for the kernel noexec, nodev, nosuid, noatime \
+and their like.";
+
+pub(super) const UNMOUNT_HELP: &str = "\
+Examples:
+  oxcrypt unmount ~/vault
+  oxcrypt unmount --force ~/vault
+
+Without --force a mount that somebody uses stays. With it, it goes whoever uses it, also where its process is dead or \
+does not answer.";
+
+pub(super) const MOUNTS_HELP: &str = "\
+Example:
+  oxcrypt mounts --json
+
+Fields of --json: mountpoint, vault, state (\"mounted\", \"stale\" where its process is gone, \"unknown\" where it is \
+another user's), and of a mount that answers pid, since and readOnly.";
+
+pub(super) const STATUS_HELP: &str = "\
+Examples:
+  oxcrypt status
+  oxcrypt status ~/vault --json
+
+It asks the mount's process and touches neither the mount nor the vault's storage.
+
+Fields of --json, one object for each mount: mountpoint, vault, pid, since, readOnly, version, log; storage \
+(\"answers\", \"stalled\" or \"down\"); requests (waiting for an answer), files (they are about), held (that take room in \
+the kernel's queue), reserveLeft; oldest (class, ageMs, stalled, waiters, path in the vault's folder where it is \
+known); classes, each with waiting, running, stalled, count, p50Us and p99Us; counters; kernel (waiting, \
+maxBackground); inodes, handles; damaged (path, reason); memory (residentBytes). What is not known is left out.";
+
+/// What to mount, where, and how.
+#[derive(Args, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(crate) struct MountArgs {
+    #[command(flatten)]
+    pub(crate) vault: VaultArgs,
+    /// The folder to mount it on; it has to be there, and empty
+    pub(crate) mountpoint: PathBuf,
+    /// Mount it read-only
+    #[arg(long, short)]
+    pub(crate) read_only: bool,
+    /// Stay in the foreground until the mount ends, with the log on standard error
+    #[arg(long, short)]
+    pub(crate) foreground: bool,
+    /// Options in the manner of mount(8), separated by commas
+    #[arg(short = 'o', value_name = "OPTION", value_delimiter = ',')]
+    pub(crate) options: Vec<String>,
+    /// Let other users use the mount, too
+    #[arg(long)]
+    pub(crate) allow_other: bool,
+    /// Mount over files that are in the folder
+    #[arg(long)]
+    pub(crate) nonempty: bool,
+    /// The user whom everything belongs to, by number
+    #[arg(long)]
+    pub(crate) uid: Option<u32>,
+    /// The group that everything belongs to, by number
+    #[arg(long)]
+    pub(crate) gid: Option<u32>,
+    /// Permission bits that nobody gets, in octal [default: 077]
+    #[arg(long, value_name = "OCTAL")]
+    pub(crate) umask: Option<String>,
+    /// Memory for content, in MiB or with a unit as in 512K, 256M, 1G [default: 64]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
+    pub(crate) cache_size: Option<String>,
+    /// When requests are answered at the latest, as "read=60s,lookup=10s"
+    #[arg(long, value_name = "KIND=TIME", value_delimiter = ',', help_heading = "Limits")]
+    pub(crate) deadline: Vec<String>,
+    /// Where the log goes [default: a file in the state directory, or standard error in the foreground]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Threads that read requests from the kernel
+    #[arg(long, value_name = "N", hide = true)]
+    pub(crate) session_threads: Option<NonZeroUsize>,
+}
+
+#[derive(Args, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
+pub(crate) struct UnmountArgs {
+    /// Where it is mounted, or the vault's folder if that is mounted once
+    pub(crate) mountpoint: PathBuf,
+    /// Whoever uses it, and whether its process answers or not
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
+pub(crate) struct StatusArgs {
+    /// Where it is mounted, or the vault's folder; all mounts by default
+    pub(crate) mountpoint: Option<PathBuf>,
+}

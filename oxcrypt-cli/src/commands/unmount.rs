@@ -1,0 +1,83 @@
+//! `oxcrypt unmount`: the end of a mount, by its own process where that answers.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oxcrypt_fuse::table::{self, Mounted};
+
+use super::mounts::{find, is_ours, reach};
+use crate::args::UnmountArgs;
+use crate::control::{Answer, Client, Question};
+use crate::exit::{Failure, Result};
+use crate::session::Session;
+
+/// More than a process takes to end its mount, whatever hangs.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one that was told to end may take to let go of everything.
+const LETTING_GO: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(args: &UnmountArgs, session: &mut Session) -> Result<()> {
+    let mounted = find(&args.mountpoint)?;
+    let place = mounted.mountpoint.display();
+    if !is_ours(&mounted) {
+        return Err(Failure::failed(format_args!("{place} was mounted by another user, who can unmount it")));
+    }
+    match reach(&mounted) {
+        Some(client) => ask(client, &mounted, args.force)?,
+        None if args.force => by_force(&mounted)?,
+        None => return Err(nobody_answers(&mounted)),
+    }
+    if !is_gone(&mounted) {
+        return Err(Failure::failed(format_args!("{place} is still mounted")));
+    }
+    session.console.note(format_args!("unmounted {place}"));
+    Ok(())
+}
+
+/// Has its process end it, or ends it over that process's head.
+fn ask(mut client: Client, mounted: &Mounted, force: bool) -> Result<()> {
+    let place = mounted.mountpoint.display();
+    match client.ask(Question::Unmount { force }, PATIENCE) {
+        Ok(Answer::Unmounted) => {
+            // What it had open is free again, for whoever mounts next.
+            client.wait_closed(LETTING_GO);
+            Ok(())
+        }
+        Ok(Answer::Busy) => Err(Failure::busy(format_args!(
+            "{place} is in use: a program has a file open there or works there; end it, or \
+             `oxcrypt unmount --force {place}`"
+        ))),
+        _ if force => by_force(mounted),
+        Ok(Answer::Failed(text)) => Err(Failure::failed(text)),
+        _ => Err(nobody_answers(mounted)),
+    }
+}
+
+fn by_force(mounted: &Mounted) -> Result<()> {
+    table::unmount_by_force(mounted).map_err(|error| {
+        Failure::failed(format_args!("{} cannot be unmounted: {error}", mounted.mountpoint.display()))
+    })
+}
+
+fn nobody_answers(mounted: &Mounted) -> Failure {
+    let place = mounted.mountpoint.display();
+    Failure::failed(format_args!(
+        "the process behind {place} does not answer; `oxcrypt unmount --force {place}` does without it"
+    ))
+}
+
+/// Waits until the table of mounts has it no longer.
+fn is_gone(mounted: &Mounted) -> bool {
+    let patience = Instant::now() + PATIENCE;
+    let is_there = || {
+        let mounts = table::mounts().unwrap_or_default();
+        mounts.iter().any(|one| one.connection == mounted.connection && one.mountpoint == mounted.mountpoint)
+    };
+    while is_there() {
+        if Instant::now() > patience {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}

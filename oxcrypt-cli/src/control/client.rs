@@ -1,0 +1,63 @@
+//! The end of a command that asks.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::geteuid;
+
+use super::{Answer, Question};
+use crate::runtime_dir;
+
+/// More than any answer is long.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// A connection to the process behind a mount.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Reaches the process behind a mount of this user. `None` where there is none that listens.
+    pub(crate) fn reach(mountpoint: &Path) -> Option<Self> {
+        Self::reach_of(mountpoint, geteuid().as_raw())
+    }
+
+    /// Reaches the process behind a mount of `owner`, which only that user and root can.
+    pub(crate) fn reach_of(mountpoint: &Path, owner: u32) -> Option<Self> {
+        let sockets = runtime_dir::sockets_of(mountpoint, owner);
+        sockets.iter().find_map(|socket| Self::connect(socket).ok())
+    }
+
+    pub(super) fn connect(socket: &Path) -> io::Result<Self> {
+        Ok(Self { stream: BufReader::new(UnixStream::connect(socket)?) })
+    }
+
+    /// Asks, and waits for the answer at most as long as `patience`.
+    pub(crate) fn ask(&mut self, question: Question, patience: Duration) -> io::Result<Answer> {
+        let mut line = serde_json::to_string(&question)?;
+        line.push('\n');
+        let stream = self.stream.get_mut();
+        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.write_all(line.as_bytes())?;
+        line.clear();
+        (&mut self.stream).take(MAX_ANSWER).read_line(&mut line)?;
+        if line.is_empty() {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    /// Waits until the other end has let go, at most as long as `patience`. Returns whether it has.
+    pub(crate) fn wait_closed(mut self, patience: Duration) -> bool {
+        let limited = self.stream.get_ref().set_read_timeout(Some(patience)).is_ok();
+        limited
+            && match self.stream.read(&mut [0]) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            }
+    }
+}

@@ -1,0 +1,265 @@
+//! The process behind a mount: what it starts, in which order, and how it ends.
+//!
+//! The janitor comes first. Once the vault is open no process is started any more: that would close the vault's files
+//! in the new one, and on storage that hangs so does closing. The main thread then waits for whatever comes first: a
+//! signal, a question on the control socket, or the end of the mount. It never asks storage.
+
+mod report;
+
+use std::io;
+use std::mem;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use oxcrypt_core::{Vault, VaultOptions};
+use oxcrypt_fuse::{FuseBackend, FuseMount, Janitor};
+use oxcrypt_io::clock::SystemClock;
+use oxcrypt_io::mount::{MountedVault as _, Unmount};
+use oxcrypt_io::sched::plan::KernelQueue;
+use oxcrypt_io::volume::{Volume, VolumeOptions};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::control::{About, Answer, Asked, Question, Server};
+use crate::exit::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::mount_options::Wishes;
+use crate::notify::notify;
+use crate::output::exact_time;
+
+use report::report;
+
+/// How long ending a mount may take before the process goes and leaves the rest to its janitor.
+const ENDING: Duration = Duration::from_millis(1_500);
+/// How long an answer may take to reach whoever asked, when the process is about to end.
+const LAST_ANSWER: Duration = Duration::from_millis(200);
+
+/// What to mount, and where. All of it absolute.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) vault: PathBuf,
+    pub(crate) mountpoint: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) wishes: Wishes,
+}
+
+/// A process that can mount, before it knows any secret.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    plan: Plan,
+    janitor: Janitor,
+    server: Server,
+}
+
+impl Daemon {
+    /// Starts the janitor, and listens. Call it on the main thread, before anything of the vault is open.
+    pub(crate) fn prepare(plan: Plan) -> Result<Self> {
+        let janitor = janitor().map_err(|error| {
+            Failure::failed(format_args!("cannot start the process that mounts and unmounts: {error}"))
+        })?;
+        let server = Server::bind(&plan.socket).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Failure::failed(format_args!(
+                "another process is about to mount at {}",
+                plan.mountpoint.display()
+            )),
+            _ => Failure::failed(format_args!("the control socket {}: {error}", plan.socket.display())),
+        })?;
+        Ok(Self { plan, janitor, server })
+    }
+
+    /// How the vault is to be opened for this mount.
+    pub(crate) fn vault_options(&self) -> VaultOptions {
+        let options = VaultOptions::default();
+        match self.plan.wishes.cache_bytes {
+            Some(bytes) => options.chunk_cache_bytes(bytes),
+            None => options,
+        }
+    }
+
+    /// Mounts the vault, says so by `ready`, and stays until it is mounted no longer.
+    ///
+    /// # Errors
+    ///
+    /// Before `ready`, why it could not be mounted; after it, what could not be done at the end.
+    pub(crate) fn run(
+        self,
+        vault: Vault,
+        interrupt: &Interrupt,
+        ready: impl FnOnce() -> io::Result<()>,
+    ) -> Result<()> {
+        lock_memory();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::failed(format_args!("cannot start the runtime: {error}")))?;
+        let result = runtime.block_on(self.mount(vault, interrupt, ready));
+        // Its connections end with it, and whoever waits for that goes on.
+        drop(runtime);
+        result
+    }
+
+    async fn mount(
+        self,
+        vault: Vault,
+        interrupt: &Interrupt,
+        ready: impl FnOnce() -> io::Result<()>,
+    ) -> Result<()> {
+        let Self { plan, janitor, server } = self;
+        let at = plan.mountpoint.display();
+        let failed = |error: io::Error| Failure::failed(format_args!("cannot mount at {at}: {error}"));
+        let options = volume_options(&plan.wishes, &vault);
+        let volume = Volume::start(Arc::new(vault), options, Arc::new(SystemClock::new())).map_err(failed)?;
+        let volume = Arc::new(volume);
+        let backend = FuseBackend::new(janitor, plan.wishes.mount.clone());
+        let mount = backend.mount_fuse(Arc::clone(&volume), &plan.mountpoint).await.map_err(failed)?;
+
+        let stop = Arc::new(Notify::new());
+        let told = Arc::clone(&stop);
+        interrupt.end_by(move || told.notify_one());
+        let (ask, asked) = mpsc::channel(8);
+        let serving = tokio::spawn(server.serve(ask));
+        let mut running = Running { about: about(&plan), volume, mount };
+        let ended = match ready() {
+            Ok(()) => {
+                log::info!("mounted {} at {at}", plan.vault.display());
+                notify("READY=1");
+                running.stay(asked, &stop).await
+            }
+            Err(error) => running.end().await.and(Err(failed(error))),
+        };
+        serving.abort();
+        drop(serving.await);
+        if ended.is_ok() {
+            log::info!("unmounted {at}");
+        }
+        // Closing what hangs would hang. The process is about to end, which closes it all.
+        mem::forget((running, backend));
+        ended
+    }
+}
+
+/// A mount that answers.
+struct Running {
+    about: About,
+    volume: Arc<Volume>,
+    mount: FuseMount,
+}
+
+impl Running {
+    /// Stays until the mount ends or somebody ends it.
+    async fn stay(&mut self, mut asked: mpsc::Receiver<Asked>, stop: &Notify) -> Result<()> {
+        loop {
+            tokio::select! {
+                ended = self.mount.wait() => {
+                    notify("STOPPING=1");
+                    return ended.map_err(|error| self.failed(&error));
+                }
+                () = stop.notified() => {
+                    log::info!("a signal ends the mount");
+                    return self.end().await;
+                }
+                Some(question) = asked.recv() => {
+                    if let Some(ended) = self.answer(question).await {
+                        return ended;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers a question. Something where that was the end.
+    async fn answer(&mut self, asked: Asked) -> Option<Result<()>> {
+        let force = match asked.question {
+            Question::About => {
+                drop(asked.answer(Answer::About(self.about.clone())));
+                return None;
+            }
+            Question::Status => {
+                let status = report(&self.about, &self.volume, &self.mount);
+                drop(asked.answer(Answer::Status(status)));
+                return None;
+            }
+            Question::Unmount { force } => force,
+        };
+        let ended = if force { Some(self.end().await) } else { self.end_unless_used().await };
+        let answer = match &ended {
+            None => Answer::Busy,
+            Some(Ok(())) => Answer::Unmounted,
+            Some(Err(failure)) => Answer::Failed(failure.text().unwrap_or_default().to_owned()),
+        };
+        drop(timeout(LAST_ANSWER, asked.answer(answer)).await);
+        ended
+    }
+
+    /// Unmounts if nobody uses it. `None` where somebody does, and then all goes on.
+    async fn end_unless_used(&mut self) -> Option<Result<()>> {
+        match timeout(ENDING, self.mount.unmount(Unmount::IfUnused)).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy => None,
+            Ok(ended) => {
+                notify("STOPPING=1");
+                Some(ended.map_err(|error| self.failed(&error)))
+            }
+            Err(_) => Some(self.end().await),
+        }
+    }
+
+    /// Unmounts, whoever uses it. All who wait for an answer get one before, and whoever asks later finds nothing that
+    /// storage would have to be asked for.
+    async fn end(&mut self) -> Result<()> {
+        notify("STOPPING=1");
+        self.volume.drain();
+        match timeout(ENDING, self.mount.unmount(Unmount::Force)).await {
+            Ok(ended) => ended.map_err(|error| self.failed(&error)),
+            Err(_) => Err(self.failed(&io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        Failure::failed(format_args!("the mount at {} did not end well: {error}", self.about.mountpoint))
+    }
+}
+
+fn janitor() -> io::Result<Janitor> {
+    let mut program = Command::new(std::env::current_exe()?);
+    // It is nobody's service.
+    program.arg("janitor").env_remove("NOTIFY_SOCKET");
+    Janitor::start(program)
+}
+
+fn volume_options(wishes: &Wishes, vault: &Vault) -> VolumeOptions {
+    let mut options = VolumeOptions { deadlines: wishes.deadlines, ..VolumeOptions::default() };
+    let queue = oxcrypt_fuse::expected_background(&wishes.mount);
+    options.limits.kernel_queue = Some(KernelQueue::new(usize::from(queue)));
+    options.limits.store_queue = vault.habits().queue;
+    options
+}
+
+fn about(plan: &Plan) -> About {
+    About {
+        mountpoint: plan.mountpoint.display().to_string(),
+        vault: plan.vault.display().to_string(),
+        pid: std::process::id(),
+        since: exact_time(Some(SystemTime::now())).as_str().unwrap_or_default().to_owned(),
+        read_only: true,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        log: plan.log.as_ref().map(|log| log.display().to_string()),
+    }
+}
+
+/// Keeps keys and cleartext out of swap, where the system lets us lock whatever we come to use. With a limit it is not
+/// done: what does not fit below it would fail to be allocated.
+fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{Resource, geteuid, getrlimit};
+    if !geteuid().is_root() && getrlimit(Resource::Memlock).current.is_some() {
+        return log::debug!("memory is not locked: there is a limit on it");
+    }
+    // Pages are locked as they come into use: stacks and buffers that stay unused take no memory.
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    if let Err(error) = mlockall(flags) {
+        log::info!("memory is not locked: {error}");
+    }
+}

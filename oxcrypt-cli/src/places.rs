@@ -1,0 +1,103 @@
+//! Which places a mount may lie at: nothing that it needs may come to lie below itself.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use oxcrypt_fuse::table;
+
+use crate::exit::{Failure, Result};
+
+/// The name of a folder without links in it, so that it means the same in any process. Does not ask the folder itself,
+/// so it returns where that is a mount that hangs.
+pub(crate) fn absolute(folder: &Path) -> Result<PathBuf> {
+    folder.canonicalize().map_err(|error| Failure::usage(format_args!("{}: {error}", folder.display())))
+}
+
+/// Whether a vault can be mounted at `mountpoint`.
+pub(crate) fn check(vault: &Path, mountpoint: &Path, nonempty: bool) -> Result<()> {
+    let name = mountpoint.display();
+    let failed = |error: io::Error| Failure::failed(format_args!("{name}: {error}"));
+    // Before anything asks the folder: a mount that hangs would not answer.
+    if let Some(mounted) = table::find(mountpoint).map_err(failed)? {
+        return Err(taken(&mounted));
+    }
+    let folder = match fs::metadata(mountpoint) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NOTCONN.raw_os_error()) => {
+            return Err(Failure::failed(format_args!(
+                "{name}: a mount whose process is gone is in the way; `fusermount3 -uz {name}` ends it"
+            )));
+        }
+        folder => folder.map_err(failed)?,
+    };
+    if !folder.is_dir() {
+        return Err(Failure::usage(format_args!("{name} is no folder")));
+    }
+    if lies_in(mountpoint, vault) {
+        return Err(Failure::usage(format_args!("{name} lies in the vault's own folder")));
+    }
+    keep_out("the vault", vault, mountpoint)?;
+    let mut entries = fs::read_dir(mountpoint).map_err(failed)?;
+    if !nonempty && entries.next().is_some() {
+        return Err(Failure::usage(format_args!(
+            "{name} is not empty; with --nonempty the mount hides what is in it"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses to mount over `place`, which the mount needs.
+pub(crate) fn keep_out(what: &str, place: &Path, mountpoint: &Path) -> Result<()> {
+    if lies_in(place, mountpoint) {
+        return Err(Failure::usage(format_args!(
+            "{what} ({}) would lie below the mount at {}",
+            place.display(),
+            mountpoint.display()
+        )));
+    }
+    Ok(())
+}
+
+fn taken(mounted: &table::Mounted) -> Failure {
+    let name = mounted.mountpoint.display();
+    match crate::control::Client::reach(&mounted.mountpoint) {
+        Some(_) => Failure::failed(format_args!(
+            "{} is mounted at {name} already; `oxcrypt unmount {name}` ends that",
+            mounted.source
+        )),
+        None => Failure::failed(format_args!(
+            "a mount is at {name} whose process does not answer; `oxcrypt unmount --force {name}` ends it"
+        )),
+    }
+}
+
+/// Whether `inner` is `outer` or lies below it, by its name or by the folders on the way, which a bind mount may show
+/// under other names.
+fn lies_in(inner: &Path, outer: &Path) -> bool {
+    if inner.starts_with(outer) {
+        return true;
+    }
+    let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let Ok(outer) = identity(outer) else { return false };
+    inner.ancestors().any(|above| identity(above).is_ok_and(|above| above == outer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_may_lie_in_itself_under_any_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outer, inner) = (dir.path().join("outer"), dir.path().join("outer/inner/deep"));
+        fs::create_dir_all(&inner).unwrap();
+        std::os::unix::fs::symlink(&outer, dir.path().join("alias")).unwrap();
+        assert!(lies_in(&inner, &outer) && lies_in(&outer, &outer));
+        assert!(!lies_in(&outer, &inner));
+        // As a bind mount would show it, too.
+        assert!(lies_in(&dir.path().join("alias/inner"), &outer));
+        assert!(lies_in(&outer.join("not there yet"), &outer));
+        assert!(!lies_in(&dir.path().join("outer two"), &outer));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where the sockets of mounts lie: a folder that nobody but its user can enter.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use rustix::fs::Mode;
+use rustix::process::geteuid;
+use sha2::{Digest as _, Sha256};
+
+/// The folder for new sockets, made if need be.
+///
+/// # Errors
+///
+/// `PermissionDenied` where it belongs to somebody else or others may enter it: whoever it is could sit on the sockets.
+pub(crate) fn create() -> io::Result<PathBuf> {
+    let dir = candidates(geteuid().as_raw())
+        .into_iter()
+        .find(|dir| dir.parent().is_some_and(Path::is_dir))
+        .ok_or(io::ErrorKind::NotFound)?;
+    match DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => check(&dir, geteuid().as_raw())?,
+    }
+    Ok(dir)
+}
+
+/// Every place where the socket of a mount of `owner` may be. Folders that cannot be trusted are left out.
+pub(crate) fn sockets_of(mountpoint: &Path, owner: u32) -> Vec<PathBuf> {
+    let name = socket_name(mountpoint);
+    let trusted = candidates(owner).into_iter().filter(|dir| check(dir, owner).is_ok());
+    trusted.map(|dir| dir.join(&name)).collect()
+}
+
+/// What the socket of a mount is called. A socket's path must be short, a mountpoint's need not be.
+pub(crate) fn socket_name(mountpoint: &Path) -> String {
+    format!("{}.sock", tag(mountpoint))
+}
+
+/// A short name for a mountpoint that is the same every time.
+pub(crate) fn tag(mountpoint: &Path) -> String {
+    let hash = Sha256::digest(mountpoint.as_os_str().as_bytes());
+    HEXLOWER.encode(hash.get(..8).unwrap_or_default())
+}
+
+/// The folders that may be it, the best first. The environment may differ from one command to the next, so all count.
+fn candidates(user: u32) -> Vec<PathBuf> {
+    let mut dirs = Vec::new();
+    if user == geteuid().as_raw() {
+        let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        dirs.extend(told.filter(|dir| dir.is_absolute()).map(|dir| dir.join("oxcrypt")));
+    }
+    if user == 0 {
+        dirs.push(PathBuf::from("/run/oxcrypt"));
+    }
+    dirs.push(PathBuf::from(format!("/run/user/{user}/oxcrypt")));
+    dirs.push(PathBuf::from(format!("/tmp/oxcrypt-{user}")));
+    dirs
+}
+
+fn check(dir: &Path, owner: u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(dir)?;
+    let for_others = Mode::from_raw_mode(found.mode()) & (Mode::RWXG | Mode::RWXO);
+    if found.is_dir() && found.uid() == owner && for_others.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{} is not a folder that belongs to this user alone", dir.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_others_may_enter_or_a_link_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, link) = (dir.path().join("own"), dir.path().join("link"));
+        DirBuilder::new().mode(0o700).create(&own).unwrap();
+        symlink(&own, &link).unwrap();
+        let user = geteuid().as_raw();
+        assert!(check(&own, user).is_ok());
+        assert!(check(&own, user + 1).is_err());
+        assert!(check(&link, user).is_err());
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o710)).unwrap();
+        assert!(check(&own, user).is_err());
+    }
+
+    #[test]
+    fn every_mountpoint_has_a_socket_of_its_own() {
+        let name = socket_name(Path::new("/mnt/vault"));
+        assert_eq!(name, socket_name(Path::new("/mnt/vault")));
+        assert_ne!(name, socket_name(Path::new("/mnt/vault2")));
+        assert_eq!(name.len(), 21);
+    }
+}

@@ -1,0 +1,178 @@
+//! `oxcrypt mount`: when it returns, how it ends, what it refuses.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, geteuid};
+
+use crate::command::{run, skip};
+use crate::place::{CONTENT, Place, children, ended, is_alive, send, until};
+
+#[test]
+fn the_command_returns_when_the_mount_answers() {
+    let Some(place) = Place::new() else { return };
+    let mounted = place.mount(&["--read-only", "--quiet"]);
+    assert_eq!((mounted.code, mounted.err.as_str()), (Some(0), ""), "{mounted:?}");
+    assert!(mounted.out.contains("oxcrypt unmount"), "{mounted:?}");
+    assert!(place.is_mounted());
+    assert_eq!(place.read(), CONTENT);
+
+    let logs: Vec<_> = fs::read_dir(place.dir().join("state/oxcrypt")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(logs.len(), 1);
+    assert_eq!(logs[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let log = fs::read_to_string(logs[0].path()).unwrap();
+    assert!(log.contains("mounted") && !log.contains("/file"), "{log}");
+    assert_eq!(fs::metadata(place.dir().join("run/oxcrypt")).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let unmounted = place.unmount(&[]);
+    assert_eq!(unmounted.code, Some(0), "{unmounted:?}");
+    assert!(!place.is_mounted());
+    assert!(place.sockets().is_empty());
+}
+
+#[test]
+fn a_mount_that_somebody_might_write_to_says_that_nobody_can() {
+    let Some(place) = Place::new() else { return };
+    let mounted = place.mount(&["-o", "rw"]);
+    assert_eq!(mounted.code, Some(0), "{mounted:?}");
+    assert!(mounted.err.contains("read-only"), "{mounted:?}");
+}
+
+#[test]
+fn a_wrong_passphrase_mounts_nothing_and_leaves_nothing() {
+    let Some(place) = Place::new() else { return };
+    let mut command = place.command(&["mount", "--passphrase-env", "OFFICIAL", "-o", "ro"]);
+    let mounted = run(command.arg(place.vault()).arg(place.mountpoint()));
+    assert_eq!(mounted.code, Some(3), "{mounted:?}");
+    assert_eq!(mounted.err.lines().count(), 1, "{mounted:?}");
+    assert!(mounted.err.contains("wrong passphrase"), "{mounted:?}");
+    assert!(!place.is_mounted());
+    assert!(place.sockets().is_empty());
+}
+
+#[test]
+fn a_service_is_told_when_it_is_ready_and_when_it_stops() {
+    let Some(place) = Place::new() else { return };
+    let socket = place.dir().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let heard = || {
+        let mut buf = [0; 256];
+        let len = manager.recv(&mut buf).unwrap();
+        String::from_utf8(buf[..len].to_vec()).unwrap()
+    };
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut command = place.mount_command(&["--foreground", "-o", "ro"]);
+        let mut child = command.env("NOTIFY_SOCKET", &socket).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("mounted "), "{line}");
+        assert_eq!(heard().lines().next(), Some("READY=1"));
+        assert_eq!(place.read(), CONTENT);
+        send(Pid::from_child(&child), signal);
+        assert_eq!(heard(), "STOPPING=1");
+        assert_eq!(ended(&mut child), Some(0), "{signal:?}");
+        assert!(!place.is_mounted());
+    }
+}
+
+#[test]
+fn ctrl_c_while_it_waits_leaves_nothing_mounted_and_no_process() {
+    let Some(place) = Place::new() else { return };
+    let mut command = place.mount_command(&["-o", "ro"]);
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    until("a daemon", || !children(pid).is_empty());
+    let daemon = children(pid)[0];
+    // Stopped, so that it surely has not mounted before; it goes on when nobody waits any more.
+    send(daemon, Signal::STOP);
+    send(pid, Signal::INT);
+    assert_eq!(ended(&mut child), Some(130));
+    send(daemon, Signal::CONT);
+    until("the daemon has ended", || !is_alive(daemon));
+    until("nothing is mounted", || !place.is_mounted());
+}
+
+#[test]
+fn places_where_it_would_lie_in_itself_are_refused() {
+    let Some(place) = Place::new() else { return };
+    let (dir, vault) = (place.dir(), place.vault());
+    fs::write(dir.join("a file"), "").unwrap();
+    fs::create_dir_all(dir.join("full/entry")).unwrap();
+    fs::create_dir(dir.join("empty")).unwrap();
+    symlink(&vault, dir.join("alias")).unwrap();
+    let at = |mountpoint: &str, more: &[&str]| {
+        let mut command = place.command(&["mount", "-o", "ro", "--passphrase-env", "PASSPHRASE"]);
+        run(command.arg(&vault).arg(dir.join(mountpoint)).args(more))
+    };
+    let log = dir.join("empty/log").display().to_string();
+    for (ended, code, text) in [
+        (at("nowhere", &[]), 2, "No such file"),
+        (at("a file", &[]), 2, "no folder"),
+        (at("full", &[]), 2, "--nonempty"),
+        (at("vault/d", &[]), 2, "vault's own folder"),
+        (at("alias", &[]), 2, "vault's own folder"),
+        (at("", &["--nonempty"]), 2, "would lie below the mount"),
+        (at("run", &["--nonempty"]), 2, "control socket"),
+        (at("empty", &["--log", &log]), 2, "the log"),
+        (at("empty", &["-o", "tachyon"]), 2, "known are ro"),
+    ] {
+        assert_eq!(ended.code, Some(code), "{text}: {ended:?}");
+        assert!(ended.err.contains(text), "{text}: {ended:?}");
+    }
+    let mut command = place.command(&["mount", "-o", "ro", "--passphrase-env", "PASSPHRASE"]);
+    let no_vault = run(command.arg(dir.join("full")).arg(dir.join("empty")));
+    assert_eq!(no_vault.code, Some(4), "{no_vault:?}");
+
+    assert_eq!(place.mount(&["-o", "ro"]).code, Some(0));
+    let again = place.mount(&["-o", "ro"]);
+    assert_eq!(again.code, Some(5), "{again:?}");
+    assert!(again.err.contains("already"), "{again:?}");
+}
+
+#[test]
+fn an_ordinary_user_mounts_by_fusermount() {
+    let Some(place) = Place::new() else { return };
+    if !geteuid().is_root() {
+        // Then every other test here is this one.
+        return;
+    }
+    let nobody = 65_534;
+    let mut open = vec![place.dir().to_owned()];
+    while let Some(path) = open.pop() {
+        chown(&path, Some(nobody), Some(nobody)).unwrap();
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let as_nobody = |command: &Command| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env("PASSPHRASE", "passphrase")
+            .current_dir("/");
+        place.settle(&mut setpriv);
+        setpriv
+    };
+    // The program itself may lie where only its owner can go.
+    let version = as_nobody(&place.command(&["--version"])).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        skip("another user cannot run the command here, or setpriv is missing");
+        return;
+    }
+    let mounted = run(&mut as_nobody(&place.mount_command(&["-o", "ro"])));
+    assert_eq!(mounted.code, Some(0), "{mounted:?}");
+    let mut cat = Command::new("timeout");
+    let read = run(&mut as_nobody(cat.args(["10", "cat"]).arg(place.mountpoint().join("file"))));
+    assert_eq!(read.out.as_bytes(), CONTENT, "{read:?}");
+    let mut unmount = place.command(&["unmount"]);
+    let unmounted = run(&mut as_nobody(unmount.arg(place.mountpoint())));
+    assert_eq!(unmounted.code, Some(0), "{unmounted:?}");
+    assert!(!place.is_mounted());
+}
