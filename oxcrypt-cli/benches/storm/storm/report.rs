@@ -10,6 +10,9 @@ use super::subject::{Subject, Usage};
 /// As many cold readers as a queue of this length has places stop what depends on it.
 const QUEUE: usize = 12;
 
+/// What is said of a subject that goes on.
+const ANSWERS: &str = "answers";
+
 /// What one number of cold readers did to one subject, over all rounds.
 pub(crate) struct Storm {
     readers: usize,
@@ -67,7 +70,7 @@ impl Storm {
             rows.map(|row| row.probe.name()).collect::<Vec<_>>().join("; ")
         };
         match (names(|samples| samples.blocked), names(|samples| samples.errors)) {
-            (blocked, failed) if blocked.is_empty() && failed.is_empty() => "answers".to_owned(),
+            (blocked, failed) if blocked.is_empty() && failed.is_empty() => ANSWERS.to_owned(),
             (blocked, failed) if failed.is_empty() => format!("blocks: {blocked}"),
             (blocked, failed) if blocked.is_empty() => format!("answers errors: {failed}"),
             (blocked, failed) => format!("blocks: {blocked}; and answers errors: {failed}"),
@@ -123,7 +126,20 @@ impl Conclusion {
             }
             Some((_, storms)) => verdict(storms),
         };
+        let good = self.is_kept() && good;
         if good && !self.failed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+impl Conclusion {
+    /// Whether this program answers whatever hangs, which is what it is for.
+    fn is_kept(&self) -> bool {
+        let ours = self.subjects.iter().filter(|(subject, _)| subject.is_ours);
+        let broken = ours.flat_map(|(_, storms)| storms).filter(|storm| storm.outcome() != ANSWERS).count();
+        if broken > 0 {
+            println!("THE PROMISE IS BROKEN: oxcrypt stops in {broken} of its storms");
+        }
+        broken == 0
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// Whether it is the negative control.
     pub(crate) is_control: bool,
+    /// Whether it is this program.
+    pub(crate) is_ours: bool,
     pub(crate) vault: Kind,
     /// A shell command, with places for paths.
     command: String,
@@ -47,6 +49,7 @@ impl Subject {
         let given = options.mount.iter().map(|command| Self {
             name: command.clone(),
             is_control: false,
+            is_ours: false,
             vault: options.vault,
             command: command.clone(),
             version: None,
@@ -61,6 +64,7 @@ impl Subject {
         Self {
             name: "oxcrypt".to_owned(),
             is_control: false,
+            is_ours: true,
             vault: Kind::Cryptomator,
             command: format!(
                 "'{program}' mount --read-only --foreground --passphrase-env {PASSPHRASE_VARIABLE} {{vault}} {{mountpoint}}"
@@ -74,6 +78,7 @@ impl Subject {
         Self {
             name: "gocryptfs".to_owned(),
             is_control: true,
+            is_ours: false,
             vault: Kind::Gocryptfs,
             command: "gocryptfs -fg -q -nosyslog -ro -passfile {passfile} {vault} {mountpoint}".to_owned(),
             version: version("gocryptfs"),

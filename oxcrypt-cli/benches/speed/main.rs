@@ -1,0 +1,44 @@
+//! How fast a mount is, beside `gocryptfs` in the same run.
+//!
+//! ```text
+//! cargo bench -p oxcrypt-cli --bench speed              three rounds
+//! cargo bench -p oxcrypt-cli --bench speed -- 5         five
+//! cargo bench -p oxcrypt-cli --bench speed -- 3 read    three, of the tasks whose name has "read" in it
+//! ```
+//!
+//! Both programs have the same files, in a vault of their own, whose ciphertext is in the page cache. For each task and
+//! program there is a new mount, so that neither of them, nor the kernel, knows anything yet. Who begins changes with each
+//! round; a row shows the medians of the times, and the median, the least and the greatest of the ratios of the pairs.
+//! The last rows lie on the slow store of `oxcrypt-fuse`, which holds nothing back here, but might.
+//!
+//! Only children look at mounts. Linux and root only.
+#![cfg_attr(target_os = "linux", expect(clippy::indexing_slicing, reason = "indexing JSON cannot panic"))]
+
+#[cfg(target_os = "linux")]
+#[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/child.rs"]
+#[expect(dead_code, reason = "the tests of the slow store need more of it")]
+mod child;
+#[cfg(target_os = "linux")]
+#[path = "../../../oxcrypt-fuse/examples/slow_store/store/controls.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod controls;
+#[cfg(target_os = "linux")]
+#[path = "../storm/storm/mounts.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod mounts;
+#[cfg(target_os = "linux")]
+#[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/store.rs"]
+#[expect(dead_code, reason = "the tests of the slow store need more of it")]
+mod slow_store;
+#[cfg(target_os = "linux")]
+mod speed;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    speed::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("SKIPPED: this bench needs Linux");
+}

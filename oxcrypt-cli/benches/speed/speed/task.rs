@@ -1,0 +1,162 @@
+//! What is measured, and the child that does it.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::thread;
+use std::time::Instant;
+
+use super::subject::{FOLDERS, LARGE_LEN, MEDIUM_LEN, SMALL_FILES};
+
+/// The first argument of the child.
+pub(crate) const ROLE: &str = "speed-child";
+
+/// How many random reads each job does.
+const READS: u64 = 2_000;
+/// What a random read reads.
+const PAGE: usize = 4 << 10;
+
+/// Something that a user does to a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    Sequential,
+    Random,
+    RandomByFour,
+    Small,
+    ListLong,
+    Stat,
+    SlowSequential,
+    SlowMapped,
+}
+
+impl Task {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Sequential,
+        Self::Random,
+        Self::RandomByFour,
+        Self::Small,
+        Self::ListLong,
+        Self::Stat,
+        Self::SlowSequential,
+        Self::SlowMapped,
+    ];
+
+    /// What the table calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "read 1 GiB in order",
+            Self::Random => "read 2,000 x 4 KiB at random",
+            Self::RandomByFour => "read 4 x 2,000 x 4 KiB at random, by 4 jobs",
+            Self::Small => "read 5,000 files of 4 KiB",
+            Self::ListLong => "ls -lR, 5,000 files",
+            Self::Stat => "stat of 5,000 files",
+            Self::SlowSequential => "slow store: read 64 MiB in order, 4 KiB at a time",
+            Self::SlowMapped => "slow store: map 64 MiB that were read before",
+        }
+    }
+
+    /// Whether its vault lies on storage that might block.
+    pub(crate) fn is_on_the_slow_store(self) -> bool {
+        matches!(self, Self::SlowSequential | Self::SlowMapped)
+    }
+
+    /// The child that does it to a mount, and prints seconds.
+    pub(crate) fn command(self, place: &Path) -> Command {
+        if self == Self::SlowMapped {
+            // Mapping is unsafe in Rust, and no coreutil does it.
+            let mut python = Command::new("python3");
+            python.arg("-c").arg(MAPPED).arg(place.join("medium"));
+            return python;
+        }
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.arg(ROLE).arg(self.name()).arg(place);
+        command
+    }
+
+    fn run(self, root: &Path) -> io::Result<()> {
+        match self {
+            Self::Sequential => in_order(&root.join("large"), 1 << 20, LARGE_LEN),
+            Self::Random => at_random(&root.join("large"), 1),
+            Self::RandomByFour => thread::scope(|scope| {
+                let jobs: Vec<_> =
+                    (1..=4).map(|job| scope.spawn(move || at_random(&root.join("large"), job))).collect();
+                jobs.into_iter().try_for_each(|job| job.join().expect("a job that does not panic"))
+            }),
+            Self::Small => small_files(root).try_for_each(|path| fs::read(path).map(drop)),
+            Self::ListLong => list_below(root),
+            Self::Stat => small_files(root).try_for_each(|path| fs::symlink_metadata(path).map(drop)),
+            Self::SlowSequential => in_order(&root.join("medium"), PAGE, MEDIUM_LEN),
+            Self::SlowMapped => unreachable!("another program does this"),
+        }
+    }
+}
+
+const MAPPED: &str = "
+import mmap, sys, time
+with open(sys.argv[1], 'rb') as file:
+    while file.read(1 << 20):
+        pass
+    start = time.perf_counter()
+    with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        total = 0
+        for at in range(0, len(pages), 4096):
+            total += pages[at]
+    print(time.perf_counter() - start)
+";
+
+/// The child.
+pub(crate) fn child(words: &[String]) -> ExitCode {
+    let [name, root] = words else { return ExitCode::FAILURE };
+    let Some(task) = Task::ALL.into_iter().find(|task| task.name() == name) else { return ExitCode::FAILURE };
+    let started = Instant::now();
+    match task.run(Path::new(root)) {
+        Ok(()) => {
+            println!("{}", started.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn in_order(path: &Path, step: usize, len: usize) -> io::Result<()> {
+    let (mut file, mut buffer, mut total) = (File::open(path)?, vec![0; step], 0);
+    loop {
+        match file.read(&mut buffer)? {
+            0 if total == len => return Ok(()),
+            0 => return Err(io::Error::other("the file is too short")),
+            read => total += read,
+        }
+    }
+}
+
+fn at_random(path: &Path, seed: u64) -> io::Result<()> {
+    let (file, mut page, mut state) = (File::open(path)?, [0; PAGE], seed);
+    for _ in 0..READS {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = (state >> 33) % (LARGE_LEN / PAGE) as u64;
+        file.read_exact_at(&mut page, at * PAGE as u64)?;
+    }
+    Ok(())
+}
+
+fn small_files(root: &Path) -> impl Iterator<Item = PathBuf> {
+    (0..FOLDERS * SMALL_FILES).map(move |number| {
+        let (folder, file) = (number / SMALL_FILES, number % SMALL_FILES);
+        root.join(format!("folder {folder}")).join(format!("small {file}"))
+    })
+}
+
+fn list_below(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.metadata()?.is_dir() {
+            list_below(&entry.path())?;
+        }
+    }
+    Ok(())
+}
