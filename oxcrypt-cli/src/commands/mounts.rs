@@ -1,5 +1,6 @@
 //! `oxcrypt mounts`: what is mounted.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,23 +25,31 @@ pub(super) fn all() -> Result<Vec<Mounted>> {
 
 /// The mount that somebody means, by its place or by the vault's folder.
 pub(super) fn find(meant: &Path) -> Result<Mounted> {
-    let path = meant.canonicalize().or_else(|_| std::path::absolute(meant));
-    let path = path.map_err(|error| Failure::failed(format_args!("{}: {error}", meant.display())))?;
+    let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", meant.display()));
+    let path = std::path::absolute(meant).map_err(cannot)?;
     let mounts = all()?;
+    if let Some(found) = named(&mounts, &path, meant)? {
+        return Ok(found);
+    }
+    // Only then are links followed: that looks at folders, and a vault's may hang.
+    let found = path.canonicalize().ok().map(|path| named(&mounts, &path, meant)).transpose()?.flatten();
+    found.ok_or_else(|| Failure::failed(format_args!("no vault is mounted at {}", meant.display())))
+}
+
+fn named(mounts: &[Mounted], path: &Path, meant: &Path) -> Result<Option<Mounted>> {
     // Others may lie above it.
     if let Some(mounted) = mounts.iter().rfind(|mounted| mounted.mountpoint == path) {
-        return Ok(mounted.clone());
+        return Ok(Some(mounted.clone()));
     }
-    let mut of_vault = mounts.into_iter().filter(|mounted| Path::new(&mounted.source) == path);
+    let mut of_vault = mounts.iter().filter(|mounted| Path::new(&mounted.source) == path);
     match (of_vault.next(), of_vault.next()) {
-        (Some(mounted), None) => Ok(mounted),
         (Some(one), Some(other)) => Err(Failure::usage(format_args!(
             "{} is mounted more than once, at {} and at {}; say which",
             meant.display(),
             one.mountpoint.display(),
             other.mountpoint.display()
         ))),
-        (None, _) => Err(Failure::failed(format_args!("no vault is mounted at {}", meant.display()))),
+        (one, _) => Ok(one.cloned()),
     }
 }
 
