@@ -1,8 +1,14 @@
 //! Tests of the `oxcrypt` command from outside: what it prints, writes and returns, and what it leaves alone.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
 
+#[cfg(target_os = "linux")]
+#[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/child.rs"]
+#[expect(dead_code, reason = "the tests of the slow store need more of it")]
+mod child;
 mod command;
 mod decrypt;
+#[cfg(target_os = "linux")]
+mod hanging;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod mount;
@@ -13,6 +19,10 @@ mod place;
 mod refusals;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+#[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/store.rs"]
+#[expect(dead_code, reason = "the tests of the slow store need more of it")]
+mod slow_store;
 #[cfg(target_os = "linux")]
 mod status;
 mod unchanged;

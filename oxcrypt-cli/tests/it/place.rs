@@ -54,6 +54,12 @@ impl Place {
         self.made.dir().join("mount")
     }
 
+    /// Mounts another vault than this place's own.
+    pub(crate) fn mount_other(&self, vault: &Path, more: &[&str]) -> Ended {
+        let mut command = self.command(&["mount", "--passphrase-env", "PASSPHRASE", "-o", "ro"]);
+        run(command.arg(vault).arg(self.mountpoint()).args(more))
+    }
+
     /// The command, with folders of its own.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = oxcrypt(args);
