@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use oxcrypt_core::{Vault, VaultOptions};
 use oxcrypt_fuse::{FuseBackend, FuseMount, Janitor};
 use oxcrypt_io::clock::SystemClock;
-use oxcrypt_io::mount::{MountedVault as _, Unmount};
+use oxcrypt_io::mount::{Availability, MountBackend as _, MountedVault as _, Unmount};
 use oxcrypt_io::sched::plan::KernelQueue;
 use oxcrypt_io::volume::{Volume, VolumeOptions};
 use tokio::sync::{Notify, mpsc};
@@ -28,11 +28,12 @@ use crate::interrupt::Interrupt;
 use crate::mount_options::Wishes;
 use crate::notify::notify;
 use crate::output::exact_time;
+use crate::printable::printable;
 
 use report::report;
 
 /// How long ending a mount may take before the process goes and leaves the rest to its janitor.
-const ENDING: Duration = Duration::from_millis(1_500);
+const ENDING: Duration = Duration::from_millis(1_800);
 /// How long an answer may take to reach whoever asked, when the process is about to end.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 
@@ -50,7 +51,7 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Daemon {
     plan: Plan,
-    janitor: Janitor,
+    backend: FuseBackend,
     server: Server,
 }
 
@@ -60,6 +61,10 @@ impl Daemon {
         let janitor = janitor().map_err(|error| {
             Failure::failed(format_args!("cannot start the process that mounts and unmounts: {error}"))
         })?;
+        let backend = FuseBackend::new(janitor, plan.wishes.mount.clone());
+        if let Availability::Missing { what, install } = backend.availability() {
+            return Err(Failure::failed(format_args!("nothing can be mounted here: {what}; {install}")));
+        }
         let server = Server::bind(&plan.socket).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => Failure::failed(format_args!(
                 "another process is about to mount at {}",
@@ -67,7 +72,8 @@ impl Daemon {
             )),
             _ => Failure::failed(format_args!("the control socket {}: {error}", plan.socket.display())),
         })?;
-        Ok(Self { plan, janitor, server })
+        lock_memory();
+        Ok(Self { plan, backend, server })
     }
 
     /// How the vault is to be opened for this mount.
@@ -90,7 +96,6 @@ impl Daemon {
         interrupt: &Interrupt,
         ready: impl FnOnce() -> io::Result<()>,
     ) -> Result<()> {
-        lock_memory();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -107,13 +112,12 @@ impl Daemon {
         interrupt: &Interrupt,
         ready: impl FnOnce() -> io::Result<()>,
     ) -> Result<()> {
-        let Self { plan, janitor, server } = self;
+        let Self { plan, backend, server } = self;
         let at = plan.mountpoint.display();
         let failed = |error: io::Error| Failure::failed(format_args!("cannot mount at {at}: {error}"));
         let options = volume_options(&plan.wishes, &vault);
         let volume = Volume::start(Arc::new(vault), options, Arc::new(SystemClock::new())).map_err(failed)?;
         let volume = Arc::new(volume);
-        let backend = FuseBackend::new(janitor, plan.wishes.mount.clone());
         let mount = backend.mount_fuse(Arc::clone(&volume), &plan.mountpoint).await.map_err(failed)?;
 
         let stop = Arc::new(Notify::new());
@@ -125,7 +129,8 @@ impl Daemon {
         let ended = match ready() {
             Ok(()) => {
                 log::info!("mounted {} at {at}", plan.vault.display());
-                notify("READY=1");
+                let (vault, at) = (printable(&running.about.vault), printable(&running.about.mountpoint));
+                notify(&format!("READY=1\nMAINPID={}\nSTATUS=mounted {vault} at {at}", running.about.pid));
                 running.stay(asked, &stop).await
             }
             Err(error) => running.end().await.and(Err(failed(error))),
@@ -184,25 +189,26 @@ impl Running {
             }
             Question::Unmount { force } => force,
         };
-        let ended = if force { Some(self.end().await) } else { self.end_unless_used().await };
-        let answer = match &ended {
-            None => Answer::Busy,
-            Some(Ok(())) => Answer::Unmounted,
-            Some(Err(failure)) => Answer::Failed(failure.text().unwrap_or_default().to_owned()),
+        let (answer, ended) = if force {
+            let ended = self.end().await;
+            let text = ended.as_ref().err().map(|failure| failure.text().unwrap_or_default().to_owned());
+            (text.map_or(Answer::Unmounted, Answer::Failed), Some(ended))
+        } else {
+            self.end_unless_used().await
         };
         drop(timeout(LAST_ANSWER, asked.answer(answer)).await);
         ended
     }
 
-    /// Unmounts if nobody uses it. `None` where somebody does, and then all goes on.
-    async fn end_unless_used(&mut self) -> Option<Result<()>> {
-        match timeout(ENDING, self.mount.unmount(Unmount::IfUnused)).await {
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ResourceBusy => None,
-            Ok(ended) => {
+    /// Unmounts if nobody uses it. Where that cannot be, all goes on.
+    async fn end_unless_used(&mut self) -> (Answer, Option<Result<()>>) {
+        match self.mount.unmount(Unmount::IfUnused).await {
+            Ok(()) => {
                 notify("STOPPING=1");
-                Some(ended.map_err(|error| self.failed(&error)))
+                (Answer::Unmounted, Some(Ok(())))
             }
-            Err(_) => Some(self.end().await),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => (Answer::Busy, None),
+            Err(error) => (Answer::Failed(format!("{} stays: {error}", self.about.mountpoint)), None),
         }
     }
 

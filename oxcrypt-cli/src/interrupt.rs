@@ -48,6 +48,7 @@ impl Interrupt {
     }
 
     /// From now on the first signal calls `end` and nothing else: whoever listens there ends the program, soon.
+    #[cfg(target_os = "linux")]
     pub(crate) fn end_by(&self, end: impl FnOnce() + Send + 'static) {
         *lock(&self.orderly) = Some(Box::new(end));
     }

@@ -50,7 +50,6 @@ maxBackground); inodes, handles; damaged (path, reason); memory (residentBytes).
 
 /// What to mount, where, and how.
 #[derive(Args, Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct MountArgs {
     #[command(flatten)]
@@ -96,7 +95,6 @@ pub(crate) struct MountArgs {
 }
 
 #[derive(Args, Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
 pub(crate) struct UnmountArgs {
     /// Where it is mounted, or the vault's folder if that is mounted once
     pub(crate) mountpoint: PathBuf,
@@ -106,7 +104,6 @@ pub(crate) struct UnmountArgs {
 }
 
 #[derive(Args, Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "this system has no backend yet"))]
 pub(crate) struct StatusArgs {
     /// Where it is mounted, or the vault's folder; all mounts by default
     pub(crate) mountpoint: Option<PathBuf>,
