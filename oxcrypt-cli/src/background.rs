@@ -10,7 +10,7 @@
 //! The passphrase is in no argument and no environment. Where the command ends before it says "keep", by Ctrl-C or
 //! worse, the pipe ends with it, and the daemon unmounts.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -35,17 +35,17 @@ const LONGEST: usize = 64 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Starts the daemon with this command's own arguments and waits until it mounts. It says itself what goes wrong.
-pub(crate) fn start(passphrase: &[u8]) -> Result<()> {
+/// Its environment is this command's, but for the variable `without`.
+pub(crate) fn start(passphrase: &[u8], without: Option<&OsStr>) -> Result<()> {
     let failed =
         |error: io::Error| Failure::failed(format_args!("cannot start the mount's process: {error}"));
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let mut daemon = Command::new(std::env::current_exe().map_err(failed)?)
-        .arg("--as-daemon")
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+    let mut daemon = Command::new(std::env::current_exe().map_err(failed)?);
+    if let Some(variable) = without {
+        daemon.env_remove(variable);
+    }
+    daemon.arg("--as-daemon").args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut daemon = daemon.spawn().map_err(failed)?;
     let (Some(mut to), Some(from)) = (daemon.stdin.take(), daemon.stdout.take()) else {
         return Err(failed(io::ErrorKind::BrokenPipe.into()));
     };

@@ -48,12 +48,18 @@ impl PassphraseArgs {
             && self.passphrase_command.is_none()
     }
 
+    /// The environment variable that has it, if one has: processes that have no use for that are to be without.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn variable(&self) -> Option<&OsStr> {
+        self.passphrase_env.as_deref()
+    }
+
     /// Gets the passphrase, from wherever it is to come.
     pub(crate) fn get(&self, interrupt: &Interrupt) -> Result<Passphrase> {
         self.bytes(interrupt).map(Passphrase::from_bytes)
     }
 
-    /// The same, to be handed on.
+    /// The same, to be handed on as it is.
     pub(crate) fn bytes(&self, interrupt: &Interrupt) -> Result<Zeroizing<Vec<u8>>> {
         let line = if self.passphrase_stdin {
             first_line(standard_input()?, "standard input")?

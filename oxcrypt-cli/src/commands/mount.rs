@@ -49,7 +49,7 @@ fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()
         drop(open::find(&plan.vault)?.expect_passphrase()?);
         let passphrase = args.vault.passphrase.bytes(&session.interrupt)?;
         tries -= 1;
-        match background::start(&passphrase) {
+        match background::start(&passphrase, args.vault.passphrase.variable()) {
             Ok(()) => return said.print(&mut session.out),
             Err(failure) if failure.code() == Code::WrongPassphrase && tries > 0 => {}
             Err(failure) => return Err(failure),

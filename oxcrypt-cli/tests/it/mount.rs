@@ -31,7 +31,25 @@ fn the_command_returns_when_the_mount_answers() {
     let unmounted = place.unmount(&[]);
     assert_eq!(unmounted.code, Some(0), "{unmounted:?}");
     assert!(!place.is_mounted());
-    assert!(place.sockets().is_empty());
+    until("its socket is gone", || place.sockets().is_empty());
+}
+
+#[test]
+fn the_passphrase_is_in_no_argument_and_no_environment_of_the_processes_that_stay() {
+    let Some(place) = Place::new() else { return };
+    assert_eq!(place.mount(&["-o", "ro"]).code, Some(0));
+    let daemon = place.daemon();
+    for pid in [&[daemon][..], &children(daemon)].concat() {
+        let of = |what: &str| fs::read(format!("/proc/{}/{what}", pid.as_raw_nonzero()));
+        let (Ok(arguments), Ok(environment)) = (of("cmdline"), of("environ")) else {
+            // The kernel shows neither to anybody but root, which is as well.
+            assert!(!geteuid().is_root());
+            return;
+        };
+        let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(has(&environment, "XDG_STATE_HOME=") && !has(&environment, "PASSPHRASE="));
+        assert!(!has(&arguments, "passphrase\0"), "{}", String::from_utf8_lossy(&arguments));
+    }
 }
 
 #[test]
@@ -81,20 +99,27 @@ fn a_service_is_told_when_it_is_ready_and_when_it_stops() {
 }
 
 #[test]
-fn ctrl_c_while_it_waits_leaves_nothing_mounted_and_no_process() {
+fn a_command_that_ends_while_it_waits_leaves_nothing_mounted_and_no_process() {
     let Some(place) = Place::new() else { return };
-    let mut command = place.mount_command(&["-o", "ro"]);
-    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    let pid = Pid::from_child(&child);
-    until("a daemon", || !children(pid).is_empty());
-    let daemon = children(pid)[0];
-    // Stopped, so that it surely has not mounted before; it goes on when nobody waits any more.
-    send(daemon, Signal::STOP);
-    send(pid, Signal::INT);
-    assert_eq!(ended(&mut child), Some(130));
-    send(daemon, Signal::CONT);
-    until("the daemon has ended", || !is_alive(daemon));
-    until("nothing is mounted", || !place.is_mounted());
+    for (signal, code) in [(Signal::INT, Some(130)), (Signal::KILL, None)] {
+        let mut command = place.mount_command(&["-o", "ro"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        // The command itself is stopped, so that it surely does not let the daemon stay before.
+        let daemon = loop {
+            send(pid, Signal::STOP);
+            let started = children(pid);
+            if let Some(daemon) = started.first() {
+                break *daemon;
+            }
+            send(pid, Signal::CONT);
+        };
+        send(pid, signal);
+        send(pid, Signal::CONT);
+        assert_eq!(ended(&mut child), code);
+        until("the daemon has ended", || !is_alive(daemon));
+        until("nothing is mounted", || !place.is_mounted());
+    }
 }
 
 #[test]
