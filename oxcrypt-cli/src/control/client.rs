@@ -1,5 +1,6 @@
 //! The end of a command that asks.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -9,6 +10,16 @@ use rustix::process::geteuid;
 
 use super::{Answer, Question};
 use crate::runtime_dir;
+
+/// Whether the process at the other end has ended. The kernel keeps its sockets open as long as one of its threads hangs
+/// in storage, and then they take connections that nobody will ever answer.
+fn is_dead(stream: &UnixStream) -> io::Result<bool> {
+    let process = rustix::net::sockopt::socket_peercred(stream)?.pid.as_raw_nonzero();
+    // The name, in brackets, may hold anything; the letter behind it is the state.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    Ok(matches!(state, Some('Z' | 'X') | None))
+}
 
 /// More than any answer is long.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -32,7 +43,11 @@ impl Client {
     }
 
     pub(super) fn connect(socket: &Path) -> io::Result<Self> {
-        Ok(Self { stream: BufReader::new(UnixStream::connect(socket)?) })
+        let stream = UnixStream::connect(socket)?;
+        if is_dead(&stream)? {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Asks, and waits for the answer at most as long as `patience`.

@@ -21,6 +21,7 @@ mod slow_store;
 
 mod answering;
 mod callers;
+mod commands;
 mod ending;
 mod mounted;
 mod queues;

@@ -118,6 +118,13 @@ impl Mounted {
         serde_json::from_slice(&ended.output).unwrap()
     }
 
+    /// How many reads the mount has not answered.
+    pub(crate) fn reads(&self) -> usize {
+        let demand = &self.status()["classes"]["demand"];
+        let count = |which: &str| demand[which].as_u64().unwrap_or(0);
+        usize::try_from(count("waiting") + count("running")).unwrap()
+    }
+
     /// Sends a signal to the process that serves it.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).unwrap();

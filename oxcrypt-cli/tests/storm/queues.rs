@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::child::Child;
+use crate::child::{CEILING, Child, poll};
 use crate::mounted::Mounted;
 use crate::scene::{Scene, Setting};
 use crate::who::Who;
@@ -30,6 +30,8 @@ fn holds(async_dio: bool) {
     let mut crowds = Vec::new();
     for (number, (from, to)) in [(0, 14), (14, 48), (48, 600)].into_iter().enumerate() {
         crowds.push(mounted.crowd(from..to, to));
+        // Some of them may still be at opening, and whoever asks last is served first.
+        poll(CEILING, || (mounted.reads() >= to).then_some(())).expect("a crowd that reads");
         reads(&mounted, number, to);
     }
     scene.thaw();

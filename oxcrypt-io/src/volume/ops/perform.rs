@@ -1,15 +1,37 @@
 //! Anything else that is done with a vault.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::{ErrorKind, Node, Vault};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Outcome, Part};
+use crate::sched::plan::{Caller, Class, Outcome, Part, Verdict};
 use crate::volume::question::{Ask, Pending, object, take_one};
 use crate::volume::value::Value;
 use crate::volume::{Error, Question, Result, Volume};
+
+/// Where a result waits for whoever wants it.
+enum Place<T> {
+    Open,
+    Filled(T),
+    /// Nobody wants it any more.
+    Closed,
+}
+
+/// Puts a result where somebody wants it, or returns it.
+fn put<T>(place: &Mutex<Place<T>>, result: T) -> Option<T> {
+    let mut place = lock(place);
+    if matches!(*place, Place::Closed) {
+        return Some(result);
+    }
+    *place = Place::Filled(result);
+    None
+}
+
+fn lock<T>(place: &Mutex<Place<T>>) -> MutexGuard<'_, Place<T>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Volume {
     /// Does something with the vault, for whoever waits for it anyway, and for no longer than `patience`.
@@ -32,11 +54,11 @@ impl Volume {
         if !store.vault.habits().may_block {
             return work(&store.vault, store.now()).map_err(Error::from);
         }
-        let result = Arc::new(Mutex::new(None));
-        let there = Arc::clone(&result);
+        let place = Arc::new(Mutex::new(Place::Open));
+        let there = Arc::clone(&place);
         let job = Box::new(move || match work(&store.vault, store.now()) {
             Ok(done) => {
-                *there.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+                drop(put(&there, done));
                 Outcome::Done(Value::Nothing)
             }
             Err(error) if error.kind() == ErrorKind::TimedOut => Outcome::TimedOut,
@@ -51,9 +73,19 @@ impl Volume {
             stale: false,
             kernel: None,
         };
-        let take = move |_| result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let finish = take_one(about, None, take);
-        Question::open(Pending { shared: Arc::clone(&self.shared), ask, finish }).wait()
+        let finish = take_one(about, None, |_| Some(()));
+        let answer = Question::open(Pending { shared: Arc::clone(&self.shared), ask, finish }).wait();
+        let result = std::mem::replace(&mut *lock(&place), Place::Closed);
+        match (answer, result) {
+            (Ok(()), Place::Filled(done)) => Ok(done),
+            (Ok(()), _) => Err(Error::of(Verdict::Panicked).at(about)),
+            (Err(error), result) => {
+                if let Place::Filled(late) = result {
+                    self.drop_later(about, late);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Drops something that belongs to `about`, which may block, where nobody waits for it.

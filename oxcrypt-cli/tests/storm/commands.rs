@@ -1,0 +1,87 @@
+//! Commands that read a vault whose storage hangs.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{CEILING, Child, poll};
+use crate::mounted::OXCRYPT;
+use crate::scene::{HOT_FILES, PASSPHRASE, Scene, Setting, hot_content};
+
+const SETTING: Setting = Setting { max_background: 12, async_dio: false, cold: 3 };
+
+fn oxcrypt(scene: &Scene, words: &[&str]) -> Command {
+    let mut command = Command::new(OXCRYPT);
+    command.args(words).args(["--passphrase-env", "PASSPHRASE"]).env("PASSPHRASE", PASSPHRASE);
+    command.arg(scene.vault());
+    command
+}
+
+#[test]
+fn decrypt_names_and_counts_what_gives_no_answer_and_goes_on() {
+    let Some(scene) = Scene::new(SETTING) else { return };
+    scene.freeze();
+    let dest = tempfile::tempdir().unwrap();
+    let mut command = oxcrypt(&scene, &["decrypt", "--give-up-after", "2"]);
+    let mut decrypt = Child::start(command.arg(dest.path()));
+    let ended = decrypt.ended_within(CEILING).expect("an end");
+    let said = String::from_utf8_lossy(&ended.output);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    for number in 0..SETTING.cold {
+        assert!(said.contains(&format!("/cold/{number}: ")), "{said}");
+    }
+    assert_eq!(said.matches("did not answer in time").count(), SETTING.cold, "{said}");
+    for number in 0..HOT_FILES {
+        let path = dest.path().join("hot").join(number.to_string());
+        assert!(std::fs::read(path).unwrap() == hot_content(number));
+    }
+    assert_eq!(std::fs::read_dir(dest.path().join("cold")).unwrap().count(), 0, "something is left behind");
+    scene.thaw();
+}
+
+#[test]
+fn cat_says_that_there_is_no_answer_and_prints_the_rest() {
+    let Some(scene) = Scene::new(SETTING) else { return };
+    scene.freeze();
+    let mut command = oxcrypt(&scene, &["cat", "--give-up-after", "2"]);
+    let mut cat = Child::start(command.args(["cold/0", "hot/3"]));
+    let ended = cat.ended_within(CEILING).expect("an end");
+    assert_eq!(ended.status.code(), Some(1));
+    let output = ended.output;
+    assert!(String::from_utf8_lossy(&output).contains("/cold/0: the storage did not answer in time"));
+    assert!(output.windows(1_000).any(|part| part == &hot_content(3)[..1_000]));
+    scene.thaw();
+}
+
+#[test]
+fn ctrl_c_ends_each_command_within_a_second_or_so_while_storage_hangs() {
+    let Some(scene) = Scene::new(SETTING) else { return };
+    let dest = tempfile::tempdir().unwrap();
+    let dest = dest.path().to_str().unwrap();
+    // What hangs is what comes after unlocking: the names of the root's entries.
+    for (words, more) in [
+        (&["ls", "-l", "-R"][..], &[][..]),
+        (&["tree"], &[]),
+        (&["cat"], &["cold/0"]),
+        (&["decrypt"], &[dest]),
+    ] {
+        scene.store.command("reset");
+        scene.store.command("freeze read ** min-size=128K");
+        scene.store.command("freeze lookup,getattr,open,opendir d/**");
+        let mut child = Child::start(oxcrypt(&scene, words).args(more));
+        poll(CEILING, || (scene.store.command("status")["held"].as_u64() > Some(0)).then_some(()))
+            .expect("a command that waits for storage");
+        interrupt(&child);
+        let ended = child.ended_within(Duration::from_secs(3));
+        // A thread that the store does not let go of keeps what is left of the process.
+        scene.thaw();
+        let ended = ended.or_else(|| child.ended_within(CEILING)).expect("an end");
+        assert!(matches!(ended.status.code(), Some(130)), "{words:?}: {:?}", ended.status);
+        assert!(!Path::new(dest).join("cold").exists(), "{words:?}");
+    }
+}
+
+fn interrupt(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
