@@ -164,7 +164,7 @@ impl Callers {
 
     /// Who wants to leave, of those whose turn it is to be looked at.
     fn leavers(&self) -> Vec<(WaiterId, Why)> {
-        let mut looked_at = Vec::new();
+        let (mut looked_at, mut lines) = (Vec::new(), Vec::new());
         let mut guard = self.lock();
         let waiting = &mut *guard;
         let mut left = waiting.turns.len();
@@ -176,13 +176,17 @@ impl Callers {
             let age = request.since.elapsed();
             if let Some(old) = OLD.get(request.told).filter(|old| age >= **old) {
                 request.told += 1;
-                log::warn!("{} of {} has waited for {} s", request.operation, request.place, old.as_secs());
+                lines.push((request.operation, request.place.clone(), old.as_secs()));
             }
             if let Some(waiter) = request.waiter.filter(|_| age >= PATIENCE && request.thread != 0) {
                 looked_at.push((request.thread, waiter));
             }
         }
         drop(guard);
+        // Not under the lock, which every request takes: nobody knows what a log is written to.
+        for (operation, place, seconds) in lines {
+            log::warn!("{operation} of {place} has waited for {seconds} s");
+        }
         let wish = |(thread, waiter)| match Wish::of(thread) {
             Wish::Stay => None,
             Wish::Leave => Some((waiter, Why::Interrupted)),

@@ -19,11 +19,12 @@ impl Damage {
         if told.contains(&line) {
             return;
         }
-        log::error!("{line}");
-        told.push_back(line);
+        told.push_back(line.clone());
         if told.len() > MEMORY {
             told.pop_front();
         }
+        drop(told);
+        log::error!("{line}");
     }
 
     /// All that is remembered, the oldest first.
