@@ -155,14 +155,17 @@ impl Dispatch {
                 let ino = self.inodes.tell(node);
                 Told { attr: self.looks.of(ino, attributes), lifetime }
             }
-            (_, Some(node), None) => {
+            (_, Some(node), None) if node.kind() == NodeKind::Directory => {
                 let ino = self.inodes.tell(node);
                 Told { attr: self.looks.unknown(ino, node.kind()), lifetime: unbelieved }
             }
-            (_, None, _) => {
+            (_, node, _) => {
+                // Not under the number of its node: the kernel believes a length even for no time, and would cut off
+                // what it has of an open file.
                 let ino = self.inodes.tell_nameless(dir, shown, Inode::Unanswered);
                 // Whoever takes it for a directory asks again; whoever took a directory for a file would not.
-                Told { attr: self.looks.unknown(ino, NodeKind::Directory), lifetime: unbelieved }
+                let kind = node.as_ref().map_or(NodeKind::Directory, |node| node.kind());
+                Told { attr: self.looks.unknown(ino, kind), lifetime: unbelieved }
             }
         }
     }
