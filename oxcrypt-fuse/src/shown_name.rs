@@ -22,7 +22,9 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let extension = if extension.len() <= MAX_EXTENSION { extension } else { "" };
+    // The last mark of an alias is the one before its hash.
+    let is_short = extension.len() <= MAX_EXTENSION && !extension.contains(MARK);
+    let extension = if is_short { extension } else { "" };
     let digest = Sha256::digest(name);
     let hash = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     let tail = match extension {
@@ -48,7 +50,10 @@ mod tests {
 
     #[test]
     fn an_alias_fits_keeps_beginning_and_extension_and_is_known_as_one() {
-        for name in ["x".repeat(256), format!("{}.jpeg", "\u{1f600}".repeat(200)), "\u{e9}.".repeat(300)] {
+        let backup = format!("{}.txt~", "b".repeat(300));
+        let names =
+            ["x".repeat(256), format!("{}.jpeg", "\u{1f600}".repeat(200)), "\u{e9}.".repeat(300), backup];
+        for name in names {
             let alias = shown(&name);
             assert!(alias.len() <= MAX_LEN && may_be_alias(&alias), "{alias}");
             assert_eq!(alias.chars().next(), name.chars().next());

@@ -1,14 +1,18 @@
 //! A mounted vault is a file system like others.
 
 use std::num::NonZeroUsize;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use oxcrypt_core::DirId;
-use oxcrypt_core::storage::Method;
-use oxcrypt_core::testing::VaultBuilder;
+use oxcrypt_core::storage::{Attributes, BlockStorage as _, EntryKind, FaultyStorage, MemoryStorage, Method};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_fuse::{DirectIo, MountOptions};
+use oxcrypt_io::volume::VolumeOptions;
 use tempfile::tempdir;
 
-use crate::child::Child;
+use crate::child::{CEILING, Child, poll};
 use crate::house::{House, content};
 
 /// Lengths around the borders of chunks, and of what the kernel asks for at once.
@@ -103,20 +107,20 @@ fn a_name_too_long_for_programs_is_shown_under_an_alias() {
         for end in ["one", "two"] {
             builder.file(root, &long_name(end), end.as_bytes()).unwrap();
         }
+        builder.file(root, &format!("{}~", long_name("three")), b"backup").unwrap();
     };
     let Some(house) = House::new(MountOptions::default(), fill) else { return };
     let listed = String::from_utf8(house.sh(r#"ls "$1""#, "").succeed().output).unwrap();
     let names: Vec<_> = listed.lines().collect();
-    assert!(
-        names.len() == 2
-            && names
-                .iter()
-                .all(|name| name.len() <= 255 && name.rsplit_once('.').is_some_and(|(_, end)| end == "txt")),
+    assert!(names.len() == 3 && names.iter().all(|name| name.len() <= 255), "{listed}");
+    assert_eq!(
+        names.iter().filter(|name| matches!(name.rsplit_once('.'), Some((_, "txt")))).count(),
+        2,
         "{listed}"
     );
     let mut contents: Vec<_> = names.iter().map(|name| house.read(name)).collect();
     contents.sort();
-    assert_eq!(contents, [b"one", b"two"]);
+    assert_eq!(contents, [&b"backup"[..], b"one", b"two"]);
     house.fails(r#"stat "$1""#, &names[0].replace('~', "-"));
 }
 
@@ -165,6 +169,90 @@ fn a_large_directory_is_listed_whole_with_attributes_and_costs_no_question_twice
 }
 
 #[test]
+fn a_directory_can_be_read_from_the_beginning_again_and_from_any_place_in_it() {
+    let fill = |builder: &VaultBuilder<'_>, root: &DirId| {
+        for number in 0..1_000 {
+            builder.file(root, &format!("file {number}"), b"x").unwrap();
+        }
+    };
+    let Some(house) = House::new(MountOptions::default(), fill) else { return };
+    let script = r#"
+        opendir(my $dir, $ARGV[0]) or die;
+        my @all = readdir $dir;
+        rewinddir $dir;
+        "@all" eq join(" ", readdir $dir) or die "another directory";
+        for my $place (1, 2, 3, 64, 65, 500, 1001) {
+            rewinddir $dir;
+            readdir $dir for 1..$place;
+            my $there = telldir $dir;
+            readdir $dir for 1..7;
+            seekdir $dir, $there;
+            my @rest = readdir $dir;
+            "@rest" eq "@all[$place..$#all]" or die "another rest at $place";
+        }
+        print scalar @all;
+    "#;
+    let mut perl = Command::new("perl");
+    let told = Child::start(perl.current_dir("/").arg("-e").arg(script).arg(house.place())).succeed();
+    assert_eq!(String::from_utf8(told.output).unwrap(), "1002");
+}
+
+#[test]
+fn a_name_is_found_however_its_letters_are_composed() {
+    let Some(house) = House::new(MountOptions::default(), a_little_of_everything) else { return };
+    for name in ["\u{e4} and \u{1f600}", "a\u{308} and \u{1f600}"] {
+        assert_eq!(house.read(&format!("directory/{name}")), b"not ASCII");
+    }
+}
+
+#[test]
+fn a_directory_that_is_damaged_does_not_hide_its_neighbours() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let root = DirId::root();
+    builder.file(&root, "neighbour", b"sound").unwrap();
+    let nowhere = DirId::from_dir_file(b"00000000-0000-4000-8000-000000000000").unwrap();
+    builder.directory_with_id(&root, "without content", &nowhere).unwrap();
+    storage.create_dir(&builder.spell(&root, "without id").0).unwrap();
+    let faulty = Arc::new(FaultyStorage::new(&storage));
+    let Some(house) = House::over(MountOptions::default(), VolumeOptions::default(), faulty) else { return };
+    let listed = String::from_utf8(house.sh(r#"ls "$1""#, "").succeed().output).unwrap();
+    assert_eq!(listed, "neighbour\nwithout content\nwithout id\n");
+    for damaged in ["without content", "without id"] {
+        let said = house.fails(r#"ls "$1/""#, damaged);
+        assert!(said.contains("Input/output error"), "{damaged}: {said}");
+    }
+    assert_eq!(house.read("neighbour"), b"sound");
+}
+
+#[test]
+fn a_file_that_was_changed_below_the_mount_is_seen_as_it_is() {
+    let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    let path = builder.file(&DirId::root(), "file", &content(100_000)).unwrap();
+    let at = |seconds| {
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let attributes = Attributes { modified: Some(modified), ..Attributes::default() };
+        storage.set_attributes(&path, &attributes).unwrap();
+    };
+    at(1);
+    for direct_io in [DirectIo::Never, DirectIo::Always] {
+        let mut options = options(2, direct_io);
+        options.attribute_lifetime = Some(Duration::ZERO);
+        let house = House::over(options, VolumeOptions::default(), Arc::clone(&storage));
+        let Some(house) = house else { return };
+        let before = house.read("file");
+        // Of the same length, so that only its time tells.
+        let after: Vec<u8> = before.iter().rev().copied().collect();
+        storage.remove(&path, EntryKind::File).unwrap();
+        builder.ciphertext_file(&DirId::root(), "file", &builder.encrypt(&after)).unwrap();
+        at(if direct_io == DirectIo::Never { 2 } else { 3 });
+        poll(CEILING, || (house.read("file") == after).then_some(())).expect("the new content");
+        assert!(before != after);
+    }
+}
+
+#[test]
 fn the_space_is_that_of_the_storage() {
     let Some(house) = House::new(MountOptions::default(), a_little_of_everything) else { return };
     let told = house.sh(r#"stat -f -c '%S %b %l' "$1""#, "").succeed().output;
@@ -195,6 +283,6 @@ fn what_the_kernel_forgets_is_forgotten_here() {
     let inodes = || house.mount.as_ref().unwrap().status().figures.inodes;
     assert!(inodes() > 500, "{}", inodes());
     Child::sh("echo 2 > /proc/sys/vm/drop_caches", &[]).succeed();
-    let gone = crate::child::poll(crate::child::CEILING, || (inodes() < 50).then_some(()));
+    let gone = poll(CEILING, || (inodes() < 50).then_some(()));
     assert!(gone.is_some(), "{} inodes", inodes());
 }
