@@ -193,6 +193,7 @@ pub mod unlock;
 
 mod cache;
 mod ciphertext_path;
+mod cleartext;
 mod config;
 mod error;
 mod file;
@@ -208,6 +209,7 @@ mod warning;
 
 pub use cache::ContentId;
 pub use ciphertext_path::CiphertextPath;
+pub use cleartext::Cleartext;
 pub use error::{Error, ErrorKind, Result};
 pub use file::{Assembly, Block, File, ResidentFile};
 pub use listing::{Damage, DamagedEntry, Entry, Found, Listing};

@@ -51,7 +51,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::{Node, Vault};
-use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Deadline, Time};
 use crate::sched::plan::{Outcome, WaiterId, Why};
@@ -73,15 +72,13 @@ pub use error::{Cause, Error, Result};
 pub use open_file::OpenFile;
 pub use ops::entries::{Seen, Wanted};
 pub use options::{Deadlines, VolumeOptions};
+pub use oxcrypt_core::Cleartext;
 pub use question::Question;
 
 use pace::Pace;
 use question::{Ask, Pending, take_one};
 use space::KnownSpace;
 use value::{Key, Value};
-
-/// Bytes that were read, wiped when dropped.
-pub type Cleartext = Zeroizing<Vec<u8>>;
 
 /// An open vault and the threads that wait for its storage. Any number of threads may ask at once.
 ///

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use zeroize::Zeroizing;
-
 use super::ClockCache;
 use crate::chunk::ChunkIndex;
+use crate::cleartext::Cleartext;
 
 /// The cleartext of one chunk, wiped when the last holder drops it.
-pub(crate) type ClearChunk = Arc<Zeroizing<Box<[u8]>>>;
+pub(crate) type ClearChunk = Arc<Cleartext>;
 
 /// One state of one file's content. A file that changed in storage gets another, so its old chunks are never found
 /// again, whenever they come in.

@@ -8,12 +8,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::resident::{Content, ResidentFile, copy_span, span_len};
 use super::{File, Plan};
 use crate::cache::{ClearChunk, ContentId};
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::cleartext::Cleartext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::probe::Probe;
 
@@ -72,7 +71,7 @@ impl Assembly {
     ///
     /// That of the first chunk of the range that could not be read, as [`File::read_at`].
     #[must_use]
-    pub fn finish(&self, blocks: &[Arc<Block>]) -> Probe<Result<Zeroizing<Vec<u8>>, Arc<Error>>> {
+    pub fn finish(&self, blocks: &[Arc<Block>]) -> Probe<Result<Cleartext, Arc<Error>>> {
         if blocks.iter().any(|block| block.content != self.content.id) {
             return Probe::Absent;
         }
@@ -84,8 +83,8 @@ impl Assembly {
                 (None, None) => return Probe::Absent,
             }
         }
-        let mut bytes = Zeroizing::new(vec![0; self.plan.len]);
-        let mut rest = bytes.as_mut_slice();
+        let mut bytes = Cleartext::zeroed(self.plan.len);
+        let mut rest = &mut *bytes;
         for (span, chunk) in self.content.spans(self.offset, self.plan.len).zip(chunks) {
             let Some((part, next)) = rest.split_at_mut_checked(span_len(span)) else { return Probe::Absent };
             if !copy_span(chunk, span, part) {

@@ -3,12 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::resident::{Content, copy_span, span_len};
 use super::{File, Plan};
 use crate::cache::ClearChunk;
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN, Span};
+use crate::cleartext::Cleartext;
 use crate::crypto::{ContentCipher, FileHeader};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -133,7 +132,7 @@ impl File {
         index: ChunkIndex,
         chunk: &[u8],
     ) -> Result<ClearChunk> {
-        let mut clear = Zeroizing::new(vec![0; payload_len(content, chunk)].into_boxed_slice());
+        let mut clear = Cleartext::zeroed(payload_len(content, chunk));
         cipher.decrypt(index, chunk, &mut clear).map_err(|_| damaged(index))?;
         let clear = ClearChunk::new(clear);
         if self.resident.caches_chunks() {

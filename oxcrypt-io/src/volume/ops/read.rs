@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use oxcrypt_core::chunk::PAYLOAD_LEN;
 use oxcrypt_core::{Assembly, Block, ContentId, Probe};
-use zeroize::Zeroizing;
 
 use crate::clock::Deadline;
 use crate::sched::plan::{Caller, Class, Part, Verdict};
@@ -83,12 +82,9 @@ impl Shared {
     fn read_alone(self: &Arc<Self>, wanted: &Wanted) -> Pending<Cleartext> {
         let Wanted { file, offset, len, .. } = wanted.clone();
         let job = Box::new(move || {
-            let mut bytes = Zeroizing::new(vec![0; len]);
+            let mut bytes = Cleartext::zeroed(len);
             let read = file.with(|file| file.read_at(offset, &mut bytes));
-            outcome(read, |len| {
-                bytes.truncate(len);
-                Value::Bytes(bytes)
-            })
+            outcome(read, |len| Value::Bytes(bytes.first(len)))
         });
         let pages = offset / PAGE_LEN..offset.saturating_add(len as u64).div_ceil(PAGE_LEN);
         let ask = wanted.ask(vec![Part { key: None, job, pages }]);

@@ -147,7 +147,7 @@ fn releasing_a_handle_whose_close_hangs_blocks_nobody() {
     bench.wait_for_close();
     assert_eq!(bench.closed(), 0);
     let again = bench.volume.open(&node).wait().unwrap();
-    assert_eq!(*bench.volume.read(&again, 0, 10).wait().unwrap(), b"content");
+    assert_eq!(*bench.volume.read(&again, 0, 10).wait().unwrap(), *b"content");
     bench.let_close();
     // A file that outlives its volume is closed all the same, and by nobody who is waited for.
     drop(bench.volume);

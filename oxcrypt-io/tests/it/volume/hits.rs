@@ -86,7 +86,7 @@ fn while_10_000_cold_reads_wait_hits_cost_no_storage_call() {
     assert_eq!(house.storage.counts(), calls);
     gate.open();
     for read in waiting {
-        assert_eq!(*read.wait().unwrap(), b"cold");
+        assert_eq!(*read.wait().unwrap(), *b"cold");
     }
 }
 

@@ -43,7 +43,7 @@ fn every_read_gives_the_bytes_of_its_range() {
             let expected = &whole[from..(from + len).min(whole.len())];
             for (house, files) in houses.iter().zip(&files) {
                 let bytes = house.volume.read(&files[file], offset, len).wait().unwrap();
-                prop_assert!(bytes.as_slice() == expected, "{len} bytes at {offset} of {}", FILES[file].0);
+                prop_assert!(*bytes == *expected, "{len} bytes at {offset} of {}", FILES[file].0);
             }
         }
     });
