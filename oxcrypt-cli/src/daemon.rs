@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use oxcrypt_core::{Vault, VaultOptions};
-use oxcrypt_fuse::{FuseBackend, FuseMount, Janitor};
+use oxcrypt_fuse::{FuseBackend, FuseMount, Janitor, table};
 use oxcrypt_io::clock::SystemClock;
 use oxcrypt_io::mount::{Availability, MountBackend as _, MountedVault as _, Unmount};
 use oxcrypt_io::sched::plan::KernelQueue;
@@ -160,7 +160,7 @@ impl Running {
             tokio::select! {
                 ended = self.mount.wait() => {
                     notify("STOPPING=1");
-                    return ended.map_err(|error| self.failed(&error));
+                    return ended.map_err(|error| self.failed(&error)).and_then(|()| self.check_gone());
                 }
                 () = stop.notified() => {
                     log::info!("a signal ends the mount");
@@ -221,6 +221,19 @@ impl Running {
             Ok(ended) => ended.map_err(|error| self.failed(&error)),
             Err(_) => Err(self.failed(&io::ErrorKind::TimedOut.into())),
         }
+    }
+
+    /// A mount that others ended may be dead and in the tree still: somebody ended its connection.
+    fn check_gone(&self) -> Result<()> {
+        let status = self.mount.status();
+        let there = table::find(&status.mountpoint).ok().flatten();
+        if there.is_none_or(|there| Some(there.connection) != status.connection) {
+            return Ok(());
+        }
+        let at = &self.about.mountpoint;
+        Err(Failure::failed(format_args!(
+            "somebody ended the connection of {at} to the kernel; `oxcrypt unmount --force {at}` removes what is left"
+        )))
     }
 
     fn failed(&self, error: &io::Error) -> Failure {

@@ -23,11 +23,12 @@ pub(crate) fn run(args: &UnmountArgs, session: &mut Session) -> Result<()> {
         return Err(Failure::failed(format_args!("{place} was mounted by another user, who can unmount it")));
     }
     match reach(&mounted) {
+        None if is_gone(&mounted, Duration::ZERO) => {}
         Some(client) => ask(client, &mounted, args.force)?,
         None if args.force => by_force(&mounted)?,
         None => return Err(nobody_answers(&mounted)),
     }
-    if !is_gone(&mounted) {
+    if !is_gone(&mounted, PATIENCE) {
         return Err(Failure::failed(format_args!("{place} is still mounted")));
     }
     session.console.note(format_args!("unmounted {place}"));
@@ -47,8 +48,10 @@ fn ask(mut client: Client, mounted: &Mounted, force: bool) -> Result<()> {
             "{place} is in use: a program has a file open there or works there; end it, or \
              `oxcrypt unmount --force {place}`"
         ))),
+        Ok(Answer::Failed(text)) if !force => Err(Failure::failed(text)),
+        // It may be about to end, because somebody else asked for that.
+        Err(_) if is_gone(mounted, LETTING_GO) => Ok(()),
         _ if force => by_force(mounted),
-        Ok(Answer::Failed(text)) => Err(Failure::failed(text)),
         _ => Err(nobody_answers(mounted)),
     }
 }
@@ -66,15 +69,15 @@ fn nobody_answers(mounted: &Mounted) -> Failure {
     ))
 }
 
-/// Waits until the table of mounts has it no longer.
-fn is_gone(mounted: &Mounted) -> bool {
-    let patience = Instant::now() + PATIENCE;
+/// Waits until the table of mounts has it no longer, at most as long as `patience`. Returns whether that is so.
+fn is_gone(mounted: &Mounted, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
     let is_there = || {
         let mounts = table::mounts().unwrap_or_default();
         mounts.iter().any(|one| one.connection == mounted.connection && one.mountpoint == mounted.mountpoint)
     };
     while is_there() {
-        if Instant::now() > patience {
+        if Instant::now() > end {
             return false;
         }
         thread::sleep(Duration::from_millis(10));

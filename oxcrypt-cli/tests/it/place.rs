@@ -103,9 +103,15 @@ impl Place {
     }
 
     pub(crate) fn is_mounted(&self) -> bool {
+        self.connection().is_some()
+    }
+
+    /// The number of its connection to the kernel.
+    pub(crate) fn connection(&self) -> Option<String> {
         let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let place = self.mountpoint().canonicalize().unwrap().display().to_string();
-        table.lines().any(|line| line.split(' ').nth(4) == Some(&place))
+        let line = table.lines().rfind(|line| line.split(' ').nth(4) == Some(&place))?;
+        line.split(' ').nth(2)?.strip_prefix("0:").map(str::to_owned)
     }
 
     /// The process behind the mount.

@@ -1,10 +1,13 @@
 //! `oxcrypt unmount` and `oxcrypt mounts`: of mounts that are used, and of those whose process is gone.
 
-use std::process::Command;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
-use crate::place::{CONTENT, Place, children, is_alive, send, until};
+use crate::command::skip;
+use crate::place::{CONTENT, Place, children, ended, is_alive, send, until};
 
 #[test]
 fn a_mount_in_use_stays_until_somebody_insists() {
@@ -81,4 +84,44 @@ fn a_mount_that_lost_all_its_processes_is_told_and_ended_by_force() {
     assert_eq!(forced.code, Some(0), "{forced:?}");
     assert!(!place.is_mounted());
     assert_eq!(place.mount(&["-o", "ro"]).code, Some(0));
+}
+
+#[test]
+fn two_who_unmount_at_once_are_both_content() {
+    let Some(place) = Place::new() else { return };
+    for _ in 0..5 {
+        assert_eq!(place.mount(&["-o", "ro"]).code, Some(0));
+        let (one, other) = std::thread::scope(|scope| {
+            let one = scope.spawn(|| place.unmount(&[]));
+            (place.unmount(&[]), one.join().unwrap())
+        });
+        for ended in [&one, &other] {
+            let came_late = ended.err.contains("no vault is mounted");
+            assert!(ended.code == Some(0) || came_late, "{ended:?}");
+        }
+        assert!([&one, &other].iter().any(|ended| ended.code == Some(0)), "{one:?} {other:?}");
+        assert!(!place.is_mounted());
+    }
+}
+
+#[test]
+fn a_connection_that_somebody_ended_is_told_and_its_rest_removed() {
+    let Some(place) = Place::new() else { return };
+    let mut command = place.mount_command(&["--foreground", "-o", "ro"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let device = place.connection().expect("it is mounted");
+    if let Err(error) = fs::write(format!("/sys/fs/fuse/connections/{device}/abort"), "1") {
+        send(Pid::from_child(&child), Signal::TERM);
+        ended(&mut child);
+        skip(&format!("connections cannot be ended here: {error}"));
+        return;
+    }
+    assert_eq!(ended(&mut child), Some(5));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(said.contains("unmount --force"), "{said}");
+    assert_eq!(place.unmount(&["--force"]).code, Some(0));
+    assert!(!place.is_mounted());
 }
