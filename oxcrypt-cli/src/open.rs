@@ -17,8 +17,17 @@ use crate::source::Source;
 /// How often somebody at a terminal may mistype.
 pub(crate) const TRIES: usize = 3;
 
+/// Who is to read a vault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A command that somebody waits for.
+    Command,
+    /// A process that stays.
+    Daemon,
+}
+
 /// Finds the vault in a folder, without unlocking it.
-pub(crate) fn find(folder: &Path) -> Result<Locked> {
+pub(crate) fn find(folder: &Path, reader: Reader) -> Result<Locked> {
     let name = folder.display();
     let storage = LocalStorage::open(folder).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::not_opened(format_args!("{name}: there is no such folder")),
@@ -27,21 +36,27 @@ pub(crate) fn find(folder: &Path) -> Result<Locked> {
         )),
         _ => Failure::failed(format_args!("{name} cannot be read: {error}")),
     })?;
+    let storage = if reader == Reader::Daemon { storage.read_directly() } else { storage };
     Ok(Locked::read(Arc::new(storage))?)
 }
 
 /// Unlocks a vault for a command that reads it.
 pub(crate) fn source(args: &VaultArgs, options: &VaultOptions, session: &Session) -> Result<Source> {
     let patience = Duration::from_secs(u64::from(args.give_up_after));
-    Source::new(unlock(args, options, session)?, patience)
+    Source::new(unlock(args, options, Reader::Command, session)?, patience)
 }
 
 /// Unlocks a vault, asking again at a terminal where the passphrase is wrong.
-pub(crate) fn unlock(args: &VaultArgs, options: &VaultOptions, session: &Session) -> Result<Vault> {
+pub(crate) fn unlock(
+    args: &VaultArgs,
+    options: &VaultOptions,
+    reader: Reader,
+    session: &Session,
+) -> Result<Vault> {
     let options = options.clone().max_scrypt_memory(u64::from(args.max_scrypt_memory) << 20);
     let mut tries = if args.passphrase.is_asked_for() { TRIES } else { 1 };
     loop {
-        let locked = find(&args.vault)?.expect_passphrase()?;
+        let locked = find(&args.vault, reader)?.expect_passphrase()?;
         let passphrase = args.passphrase.get(&session.interrupt)?;
         tries -= 1;
         match locked.unlock(&passphrase, &options) {

@@ -7,13 +7,13 @@ use oxcrypt_core::unlock::{Info, KeySource, ScryptParams};
 use serde_json::json;
 
 use crate::exit::Result;
-use crate::open;
+use crate::open::{self, Reader};
 use crate::output::Output;
 use crate::printable::printable;
 use crate::session::Session;
 
 pub(crate) fn run(folder: &Path, session: &mut Session) -> Result<()> {
-    let info = open::find(folder)?.info()?;
+    let info = open::find(folder, Reader::Command)?.info()?;
     if session.out.is_json() { session.out.object(as_json(&info)) } else { print(&info, &mut session.out) }
 }
 

@@ -12,7 +12,7 @@ use crate::daemon::{Daemon, Plan};
 use crate::exit::{Code, Failure, Result};
 use crate::log_file::{self, LogFile};
 use crate::mount_options::Wishes;
-use crate::open;
+use crate::open::{self, Reader};
 use crate::output::Output;
 use crate::places;
 use crate::runtime_dir;
@@ -33,7 +33,7 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
     log_file::start(log, session.console.is_verbose());
     let said = Said::of(&plan);
     let daemon = Daemon::prepare(plan)?;
-    let vault = open::unlock(&args.vault, &daemon.vault_options(), session)?;
+    let vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
     let Session { out, interrupt, .. } = session;
     daemon.run(vault, interrupt, || {
         said.print(out).map_err(|_| io::Error::other("standard output cannot be written to"))
@@ -46,7 +46,7 @@ fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()
     let mut tries = if args.vault.passphrase.is_asked_for() { open::TRIES } else { 1 };
     loop {
         // What is no vault is told before anybody types.
-        drop(open::find(&plan.vault)?.expect_passphrase()?);
+        drop(open::find(&plan.vault, Reader::Daemon)?.expect_passphrase()?);
         let passphrase = args.vault.passphrase.bytes(&session.interrupt)?;
         tries -= 1;
         match background::start(&passphrase, args.vault.passphrase.variable()) {
@@ -92,7 +92,7 @@ fn serve(
     let folder = plan.vault.clone();
     let daemon = Daemon::prepare(plan)?;
     let options = daemon.vault_options().max_scrypt_memory(u64::from(args.vault.max_scrypt_memory) << 20);
-    let vault = open::find(&folder)?.expect_passphrase()?.unlock(passphrase, &options)?;
+    let vault = open::find(&folder, Reader::Daemon)?.expect_passphrase()?.unlock(passphrase, &options)?;
     for warning in vault.warnings() {
         log::warn!("{warning}");
         if !session.console.is_quiet() {

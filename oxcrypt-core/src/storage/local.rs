@@ -41,6 +41,20 @@ impl LocalStorage {
         let path = path.as_ref();
         Ok(Self { path: path.to_owned(), folder: Folder::open(path)? })
     }
+
+    /// Has reads bypass the kernel's page cache where the folder lies on a FUSE mount (Linux). Then they do not wait
+    /// behind others in the kernel's queue for that mount, or fewer do.
+    ///
+    /// But a thread that waits for such a read cannot be killed, and so its process is not gone before the mount below
+    /// answers. A program that stays wants this; one that people wait for does not.
+    #[must_use]
+    pub fn read_directly(
+        #[cfg_attr(not(target_os = "linux"), expect(unused_mut, reason = "only Linux"))] mut self,
+    ) -> Self {
+        #[cfg(target_os = "linux")]
+        self.folder.read_directly();
+        self
+    }
 }
 
 impl fmt::Debug for LocalStorage {

@@ -44,11 +44,16 @@ impl Folder {
         Ok(Self(root, ground))
     }
 
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_directly(&mut self) {
+        self.1.read_directly();
+    }
+
     /// Opens a file to read it.
     fn open_to_read(&self, path: &CiphertextPath) -> io::Result<(OwnedFd, Metadata)> {
         let found = Found::at(&self.0, path)?;
         #[cfg(target_os = "linux")]
-        if self.1.reads_directly {
+        if self.1.reads_directly() {
             match found.open_file(OFlags::RDONLY | OFlags::DIRECT) {
                 // Not every file system can.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}

@@ -44,8 +44,17 @@ const UNQUEUED: [&str; 3] = ["fuse.rclone", "fuse.gocryptfs", "fuse.juicefs"];
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ground {
     pub(super) habits: Habits,
-    /// Reads are to bypass the page cache, so that they take no place in the queue of what serves it.
-    pub(super) reads_directly: bool,
+    /// Reads that bypass the page cache take no place in the queue of what serves it.
+    #[cfg(target_os = "linux")]
+    direct: Option<Direct>,
+}
+
+/// What changes with reads that bypass the page cache.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+struct Direct {
+    queue: Option<usize>,
+    is_wanted: bool,
 }
 
 impl Ground {
@@ -56,15 +65,30 @@ impl Ground {
         #[expect(clippy::cast_sign_loss, reason = "a number that only has to be the same")]
         let kind = stat.f_type as u64 & 0xffff_ffff;
         if LOCAL.contains(&kind) {
-            let habits = Habits { may_block: false, queue: None };
-            return Self { habits, reads_directly: false };
+            return Self { habits: Habits { may_block: false, queue: None }, direct: None };
         }
         if kind != FUSE {
             return Self::default();
         }
         let device = rustix::fs::fstat(folder).map_or(0, |stat| stat.st_dev);
-        let queue = queue_of(rustix::fs::minor(device));
-        Self { habits: Habits { may_block: true, queue }, reads_directly: true }
+        let connection = rustix::fs::minor(device);
+        let queue = Some(queue_of(connection));
+        let direct = Direct { queue: queue.filter(|_| shares_queue(connection)), is_wanted: false };
+        Self { habits: Habits { may_block: true, queue }, direct: Some(direct) }
+    }
+
+    /// From now on reads bypass the page cache where that is of use.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_directly(&mut self) {
+        if let Some(direct) = &mut self.direct {
+            direct.is_wanted = true;
+            self.habits.queue = direct.queue;
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn reads_directly(&self) -> bool {
+        self.direct.is_some_and(|direct| direct.is_wanted)
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -73,16 +97,19 @@ impl Ground {
     }
 }
 
-/// How many reads a FUSE mount queues, by the number of its connection; `None` where reads pass by that queue.
+/// How many background requests a FUSE mount queues, by the number of its connection.
 #[cfg(target_os = "linux")]
-fn queue_of(connection: u32) -> Option<usize> {
+fn queue_of(connection: u32) -> usize {
+    let limit = fs::read_to_string(format!("/sys/fs/fuse/connections/{connection}/max_background"));
+    limit.ok().and_then(|limit| limit.trim().parse().ok()).unwrap_or(USUAL_QUEUE)
+}
+
+/// Whether direct reads of a FUSE mount take a place in that queue.
+#[cfg(target_os = "linux")]
+fn shares_queue(connection: u32) -> bool {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let kind = table.lines().find_map(|line| kind_of(line, connection));
-    if kind.is_some_and(|kind| UNQUEUED.contains(&kind)) {
-        return None;
-    }
-    let limit = fs::read_to_string(format!("/sys/fs/fuse/connections/{connection}/max_background"));
-    Some(limit.ok().and_then(|limit| limit.trim().parse().ok()).unwrap_or(USUAL_QUEUE))
+    kind.is_none_or(|kind| !UNQUEUED.contains(&kind))
 }
 
 /// The kind of file system that a line of the mount table is about, if it is about this device.
@@ -107,7 +134,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = fs::File::open(dir.path()).unwrap();
         let ground = Ground::of(folder.as_fd());
-        assert!(!ground.habits.may_block && !ground.reads_directly, "{ground:?}");
+        assert!(!ground.habits.may_block && ground.direct.is_none(), "{ground:?}");
         let nobody_knows = fs::File::open("/proc/self").unwrap();
         assert_eq!(Ground::of(nobody_knows.as_fd()).habits, Habits::default());
     }
