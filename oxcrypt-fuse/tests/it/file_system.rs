@@ -257,6 +257,18 @@ fn a_file_that_was_changed_below_the_mount_is_seen_as_it_is() {
 }
 
 #[test]
+fn there_are_no_extended_attributes() {
+    let Some(house) = House::new(MountOptions::default(), a_little_of_everything) else { return };
+    let mut value = [0; 16];
+    for name in ["1", "directory"] {
+        let refused = rustix::fs::getxattr(house.path(name), "user.any", &mut value);
+        assert_eq!(refused, Err(rustix::io::Errno::OPNOTSUPP));
+        let refused = rustix::fs::listxattr(house.path(name), &mut value);
+        assert_eq!(refused, Err(rustix::io::Errno::OPNOTSUPP));
+    }
+}
+
+#[test]
 fn the_space_is_that_of_the_storage() {
     let Some(house) = House::new(MountOptions::default(), a_little_of_everything) else { return };
     let told = house.sh(r#"stat -f -c '%S %b %l' "$1""#, "").succeed().output;
