@@ -32,6 +32,9 @@ pub(crate) struct Tree {
     shortening_threshold: usize,
 }
 
+/// What a lookup finds: the entry, and what storage told of it where it was asked.
+pub(crate) type Looked = (Arc<Node>, Option<Metadata>);
+
 impl Tree {
     pub(crate) fn new(
         storage: Arc<dyn BlockStorage>,
@@ -55,22 +58,29 @@ impl Tree {
     /// That a name is not there costs one question, and a scan where no fresh listing is in memory: what a directory
     /// shows under a name of its own need not be stored under it, and only a scan tells. So the first miss in a
     /// directory pays for those that follow.
-    pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+    ///
+    /// What storage told of a file on the way comes with it.
+    pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Looked> {
         let id = directory_id(dir)?;
         let mut known = self.cache.listing(id, now);
         if let Some(found) = known.as_ref().and_then(|listing| listing.find(name)) {
             match self.node(dir, found, now) {
                 // It may be there under another spelling by now.
                 Err(error) if error.kind() == ErrorKind::NotFound => self.cache.forget_listing(id),
-                result => return result,
+                result => return Ok((result?, None)),
             }
             known = None;
         }
         let spelled = self.spell(id, name);
-        if let Some((stored, what)) = self.inspect(&spelled)?
+        if let Some((stored, what, metadata)) = self.inspect(&spelled)?
             && self.is_named(&stored, id, name)
         {
-            return Ok(self.cache.insert(dir, name, &stored, &what, now));
+            let node = self.cache.insert(dir, name, &stored, &what, now);
+            let metadata = metadata.filter(|_| node.kind() == NodeKind::File);
+            if let Some(metadata) = &metadata {
+                self.cache.insert_attributes(&node, &self.attributes_from(&node, metadata), now);
+            }
+            return Ok((node, metadata));
         }
         let listing = match known {
             Some(known) => known,
@@ -78,7 +88,7 @@ impl Tree {
         };
         if let Some(found) = listing.find(name) {
             // The directory shows it under another spelling, or it came into being a moment ago.
-            return self.node(dir, found, now);
+            return Ok((self.node(dir, found, now)?, None));
         }
         self.cache.insert_absence(id, name, listing.since());
         Err(ErrorKind::NotFound.into())
@@ -96,7 +106,7 @@ impl Tree {
         if let Some(node) = self.cache.node_of(dir, found, now) {
             return Ok(node);
         }
-        let (stored, what) = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
+        let (stored, what, _) = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
         Ok(self.cache.insert(dir, &found.name, &stored, &what, now))
     }
 
@@ -213,23 +223,26 @@ impl Tree {
 
     /// What the host has under a spelling, with the shape it has there; `None` if nothing. Corrects nothing and believes
     /// only what it sees.
-    fn inspect(&self, stored: &Stored) -> Result<Option<(Stored, What)>> {
+    fn inspect(&self, stored: &Stored) -> Result<Option<(Stored, What, Option<Metadata>)>> {
         let path = &stored.path;
         let result = match stored.shape {
             Shape::Plain => self.inspect_plain(path),
-            shape @ (Shape::Folder | Shape::Shortened) => self.inspect_folder(path).map(|what| (shape, what)),
+            shape @ (Shape::Folder | Shape::Shortened) => {
+                self.inspect_folder(path).map(|what| (shape, what, None))
+            }
         };
         match result {
-            Ok((shape, what)) => Ok(Some((Stored { path: path.clone(), shape }, what))),
+            Ok((shape, what, metadata)) => Ok(Some((Stored { path: path.clone(), shape }, what, metadata))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.at(path)),
         }
     }
 
-    fn inspect_plain(&self, path: &CiphertextPath) -> Result<(Shape, What)> {
-        match self.storage.metadata(path).map_err(Error::of_structure)?.kind {
-            EntryKind::File => Ok((Shape::Plain, What::File)),
-            EntryKind::Directory => self.inspect_folder(path).map(|what| (Shape::Folder, what)),
+    fn inspect_plain(&self, path: &CiphertextPath) -> Result<(Shape, What, Option<Metadata>)> {
+        let metadata = self.storage.metadata(path).map_err(Error::of_structure)?;
+        match metadata.kind {
+            EntryKind::File => Ok((Shape::Plain, What::File, Some(metadata))),
+            EntryKind::Directory => self.inspect_folder(path).map(|what| (Shape::Folder, what, None)),
             EntryKind::Symlink | EntryKind::Other => Err(not_ours()),
         }
     }

@@ -212,7 +212,13 @@ impl Vault {
     pub fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
         match self.resident.lookup(dir, name, now) {
             Probe::Ready(known) => known,
-            Probe::Absent => self.tree.lookup(dir, name, now),
+            Probe::Absent => {
+                let (node, metadata) = self.tree.lookup(dir, name, now)?;
+                if let Some(metadata) = metadata {
+                    self.observe(&node, &metadata);
+                }
+                Ok(node)
+            }
         }
     }
 

@@ -244,6 +244,9 @@ fn attributes_cost_one_question_and_open_nothing() {
     let now = Instant::now();
     let node = vault.lookup(&vault.root(), &name("file"), now).unwrap();
     let (made, attributes) = calls(&storage, || vault.attributes(&node, now).unwrap());
+    assert_eq!((made, attributes.len), (vec![], 100), "the lookup has told them");
+    let later = now + VaultOptions::default().max_age * 2;
+    let (made, attributes) = calls(&storage, || vault.attributes(&node, later).unwrap());
     assert_eq!((made, attributes.len), (vec![(Method::Metadata, 1)], 100));
 }
 
