@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::read::Patience;
 use super::resident::{Content, ResidentFile, copy_span, span_len};
 use super::{File, Plan};
 use crate::cache::{ClearChunk, ContentId};
@@ -114,22 +115,30 @@ impl File {
     /// [`Assembly::finish`] of the reads that touch them.
     pub fn read_block(&self, chunks: Range<u64>) -> Result<Block> {
         let content = self.resident.content();
-        let result = match self.read_chunks(&content, chunks.clone()) {
+        let result = match self.read_chunks(&content, chunks.clone(), Patience::Waits) {
             Ok(block) if block.chunks.iter().any(Result::is_err) && self.has_changed(&content) => {
-                self.read_chunks(&self.resident.content(), chunks)
+                self.read_chunks(&self.resident.content(), chunks, Patience::Waits)
             }
             Err(error)
                 if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
                     && self.has_changed(&content) =>
             {
-                self.read_chunks(&self.resident.content(), chunks)
+                self.read_chunks(&self.resident.content(), chunks, Patience::Waits)
             }
             result => result,
         };
         result.map_err(|error| self.name(error))
     }
 
-    fn read_chunks(&self, content: &Content, chunks: Range<u64>) -> Result<Block> {
+    /// As [`read_block`](Self::read_block), but never waits: `Absent` where the host does not have all of it at hand, or
+    /// cannot promise not to wait, or where anything is not right.
+    #[must_use]
+    pub fn try_read_block(&self, chunks: Range<u64>) -> Probe<Block> {
+        let block = self.read_chunks(&self.resident.content(), chunks, Patience::None);
+        block.ok().filter(|block| block.chunks.iter().all(Result::is_ok)).into()
+    }
+
+    fn read_chunks(&self, content: &Content, chunks: Range<u64>, patience: Patience) -> Result<Block> {
         let first = chunks.start;
         let end = chunks.end.min(content.layout.stored_chunks(content.stored_len));
         let mut block = Block { content: content.id, first, chunks: Vec::new() };
@@ -146,13 +155,13 @@ impl File {
             }
             let run = self.missing_run(content, next..end);
             next = run.end;
-            self.read_run(content, &mut cipher, &run, |cipher, index, ciphertext| {
+            self.read_run(content, &mut cipher, &run, patience, |cipher, index, ciphertext| {
                 let chunk = self.decrypt_whole(content, cipher, index, ciphertext);
                 block.chunks.push(chunk.map_err(|error| Arc::new(self.name(error))));
                 Ok(())
             })?;
         }
-        self.cipher(content, &mut cipher)?;
+        self.cipher(content, &mut cipher, patience)?;
         Ok(block)
     }
 

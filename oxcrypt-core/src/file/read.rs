@@ -14,6 +14,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// The longest run that is read at once: 4 MiB of cleartext.
 pub(super) const MAX_RUN: u64 = 128;
 
+/// Whether a read of storage may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    Waits,
+    /// Only what the host has at hand is read; any error may mean no more than that it has not.
+    None,
+}
+
 impl File {
     /// Reads one state of the content: what memory has of it from there, the rest from storage.
     pub(super) fn read_content(&self, content: &Content, offset: u64, buf: &mut [u8]) -> Result<usize> {
@@ -26,10 +34,10 @@ impl File {
         // The first run may bring the header along for the others.
         let mut cipher = content.cipher.clone();
         if missing.is_empty() {
-            self.cipher(content, &mut cipher)?;
+            self.cipher(content, &mut cipher, Patience::Waits)?;
         }
         for run in missing {
-            self.read_run(content, &mut cipher, &run, |cipher, index, chunk| {
+            self.read_run(content, &mut cipher, &run, Patience::Waits, |cipher, index, chunk| {
                 let part = part_of(content, index, offset, plan.len);
                 self.decrypt_chunk(content, cipher, index, chunk, part, buf)
             })?;
@@ -74,6 +82,7 @@ impl File {
         content: &Content,
         cipher: &mut Option<Arc<ContentCipher>>,
         run: &Range<u64>,
+        patience: Patience,
         mut decrypt: impl FnMut(&ContentCipher, ChunkIndex, &[u8]) -> Result<()>,
     ) -> Result<()> {
         let layout = content.layout;
@@ -85,14 +94,14 @@ impl File {
             range.start = 0;
         }
         self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
-            self.read_exactly(range.start, ciphertext)?;
+            self.read_exactly(range.start, ciphertext, patience)?;
             let mut chunks = &*ciphertext;
             if with_header {
                 let (header, rest) = chunks.split_at(to_usize(layout.header_len()));
                 *cipher = Some(self.decrypt_header(content, header)?);
                 chunks = rest;
             }
-            let cipher = self.cipher(content, cipher)?;
+            let cipher = self.cipher(content, cipher, patience)?;
             let mut first_error = Ok(());
             for (index, chunk) in run.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
                 first_error = first_error.and(decrypt(&cipher, ChunkIndex(index), chunk));
@@ -146,12 +155,13 @@ impl File {
         &self,
         content: &Content,
         known: &mut Option<Arc<ContentCipher>>,
+        patience: Patience,
     ) -> Result<Arc<ContentCipher>> {
         if let Some(cipher) = known {
             return Ok(Arc::clone(cipher));
         }
         let mut header = vec![0; to_usize(content.layout.header_len())];
-        self.read_exactly(0, &mut header)?;
+        self.read_exactly(0, &mut header, patience)?;
         let cipher = self.decrypt_header(content, &header)?;
         Ok(Arc::clone(known.insert(cipher)))
     }
@@ -164,8 +174,11 @@ impl File {
         Ok(cipher)
     }
 
-    fn read_exactly(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let len = self.handle.read_at(offset, buf)?;
+    fn read_exactly(&self, offset: u64, buf: &mut [u8], patience: Patience) -> Result<()> {
+        let len = match patience {
+            Patience::Waits => self.handle.read_at(offset, buf)?,
+            Patience::None => self.handle.try_read_at(offset, buf)?,
+        };
         if len == buf.len() {
             Ok(())
         } else {

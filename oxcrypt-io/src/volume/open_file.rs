@@ -1,9 +1,10 @@
 //! A file that is open, closed by a thread that may wait for it.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use oxcrypt_core::{ErrorKind, File, Node, ResidentFile};
+use oxcrypt_core::{Block, ErrorKind, File, Node, ResidentFile};
 
 use crate::clock::Deadline;
 use crate::sched::plan::{Caller, Class, Outcome, Part};
@@ -53,6 +54,11 @@ impl OpenFile {
             Some(file) => work(file),
             None => Err(ErrorKind::InvalidArgument.into()),
         }
+    }
+
+    /// Reads chunks without waiting, if the host can promise that.
+    pub(super) fn try_read_block(&self, chunks: Range<u64>) -> Option<Block> {
+        self.file.as_ref()?.try_read_block(chunks).ready()
     }
 
     pub(super) fn pattern<T>(&self, look: impl FnOnce(&mut Pattern) -> T) -> T {

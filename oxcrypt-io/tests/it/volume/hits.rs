@@ -1,11 +1,16 @@
 //! What memory has is answered there and then, whatever storage does.
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use oxcrypt_core::{DirId, ErrorKind};
+use oxcrypt_core::storage::{BlockStorage as _, LocalStorage, OpenMode};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::{DirId, ErrorKind, VaultOptions};
+use oxcrypt_io::clock::SystemClock;
+use oxcrypt_io::volume::{Volume, VolumeOptions};
 
-use super::house::{House, content, name};
+use super::house::{House, content, name, unlock};
 
 #[test]
 fn with_every_storage_call_hanging_each_resident_operation_answers() {
@@ -104,4 +109,29 @@ fn space_is_answered_at_once_and_asked_for_again_when_it_is_old() {
     assert_eq!(house.volume.statfs(), told);
     assert_eq!(house.storage.counts().total(), calls + 1, "one question at a time");
     gate.open();
+}
+
+/// Where the host promises to have it at hand, a read goes nowhere.
+#[test]
+fn what_the_host_has_at_hand_is_read_where_the_request_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalStorage::open(dir.path()).unwrap());
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    let path = builder.file(&DirId::root(), "file", &content(100_000)).unwrap();
+    let (file, _) = storage.open(&path, OpenMode::Read).unwrap();
+    if file.try_read_at(0, &mut [0; 100]).is_err() {
+        // Few file systems can promise that: tmpfs and overlayfs, for two, cannot.
+        println!("SKIPPED: the host of temporary files promises nothing");
+        return;
+    }
+    let vault = unlock(storage as _, &VaultOptions::default());
+    let volume = Volume::start(vault, VolumeOptions::default(), Arc::new(SystemClock::new())).unwrap();
+    let node = volume.lookup(&volume.vault().root(), &name("file")).wait().unwrap();
+    let file = volume.open(&node).wait().unwrap();
+    for (offset, len) in [(50_000, 10), (0, 100_000), (99_990, 100)] {
+        let question = volume.read(&file, offset, len);
+        assert!(question.is_known(), "{len} bytes at {offset}");
+        let start = usize::try_from(offset).unwrap();
+        assert!(*question.wait().unwrap() == content(100_000)[start..(start + len).min(100_000)]);
+    }
 }
