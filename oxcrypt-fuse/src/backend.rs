@@ -148,6 +148,10 @@ fn serve(
     let adapter = Adapter::new(Arc::clone(dispatch), expected_background(options));
     // Whom the kernel lets through is its affair.
     let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
+    // Now that the kernel has made its offer, which would undo it.
+    if let Some(connection) = connection {
+        connection.read_far_ahead();
+    }
     let (tell, ended) = watch::channel(None);
     let told = janitor.clone();
     thread::Builder::new().name("oxcrypt-session".to_owned()).spawn(move || {

@@ -13,6 +13,9 @@ use crate::options::MountOptions;
 /// Where the kernel shows connections, if somebody has mounted that.
 const SHOWN: &str = "/sys/fs/fuse/connections";
 
+/// How far the kernel is to read ahead, in KiB.
+const READAHEAD_KIB: u32 = 1024;
+
 /// The connection with this number, which is also the minor number of the mount's device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Connection(pub(crate) u32);
@@ -30,6 +33,12 @@ impl Connection {
     /// How many background requests the kernel hands out at once.
     pub(crate) fn max_background(self) -> io::Result<u64> {
         self.number("max_background")
+    }
+
+    /// Lets the kernel read further ahead than it offers when it begins. Only root may, and it is a matter of speed alone.
+    pub(crate) fn read_far_ahead(self) {
+        let setting = format!("/sys/class/bdi/0:{}/read_ahead_kb", self.0);
+        let _as_it_was = fs::write(setting, READAHEAD_KIB.to_string());
     }
 
     /// What ends it.

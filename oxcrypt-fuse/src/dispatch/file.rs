@@ -31,7 +31,7 @@ impl Dispatch {
         self.ask("open", asker, &node, question, move |dispatch, file| match file {
             Ok(file) => {
                 let direct = dispatch.is_direct(&file);
-                let flags = if direct {
+                let pages = if direct {
                     FopenFlags::FOPEN_DIRECT_IO
                 } else if dispatch.inodes.keeps_pages(ino, file.resident().content_id()) {
                     FopenFlags::FOPEN_KEEP_CACHE
@@ -39,7 +39,8 @@ impl Dispatch {
                     FopenFlags::empty()
                 };
                 let handle = dispatch.handles.insert(Handle::File { file, direct });
-                reply.opened(handle, flags);
+                // Nothing is ever left to be stored when it is closed.
+                reply.opened(handle, pages | FopenFlags::FOPEN_NOFLUSH);
             }
             Err(errno) => reply.error(errno),
         });

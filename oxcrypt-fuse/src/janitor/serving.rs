@@ -22,9 +22,6 @@ use super::protocol::{self, Answer, Request};
 use crate::connection::{AbortHandle, Connection};
 use crate::table::{self, HELPER, KIND, Laziness, Mounted};
 
-/// How far the kernel reads ahead on our mounts, in KiB, where it lets us say so.
-const READAHEAD_KIB: u32 = 1024;
-
 /// What is mounted, if anything is.
 type Charge = Arc<Mutex<Option<Charged>>>;
 
@@ -79,9 +76,6 @@ fn carry_out(request: &Request, charge: &Charge) -> io::Result<Option<OwnedFd>> 
             let (at, options) = (path(at), texts(options)?);
             let device = mount(at, path(source), &options)?;
             let mounted = table::find(at)?;
-            if let Some(mounted) = &mounted {
-                read_far_ahead(mounted.connection);
-            }
             *charge = mounted.map(Charged::new);
             Ok(Some(device))
         }
@@ -207,12 +201,6 @@ fn explained(error: io::Error) -> io::Error {
         );
     }
     error
-}
-
-/// Lets the kernel read further ahead than it does by itself. Only root may, and it is not worth a word.
-fn read_far_ahead(connection: u32) {
-    let setting = format!("/sys/class/bdi/0:{connection}/read_ahead_kb");
-    let _is_a_matter_of_speed = std::fs::write(setting, READAHEAD_KIB.to_string());
 }
 
 fn texts(words: &[Vec<u8>]) -> io::Result<Vec<&str>> {

@@ -18,8 +18,8 @@ use crate::mounts::{self, Mount};
 const PASSPHRASE: &str = "speed";
 /// The length of the large file.
 pub(crate) const LARGE_LEN: usize = 1 << 30;
-/// The length of the file on the slow store.
-pub(crate) const MEDIUM_LEN: usize = 64 << 20;
+/// The length of the file on the slow store: it fits into the cache.
+pub(crate) const MEDIUM_LEN: usize = 32 << 20;
 /// Folders of small files.
 pub(crate) const FOLDERS: usize = 50;
 /// Small files in each of the folders.
