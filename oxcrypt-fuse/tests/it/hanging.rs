@@ -133,6 +133,7 @@ fn names_are_listed_while_what_they_name_hangs() {
     house.sh(r#"test -d "$1""#, "directory").succeed();
     let gate = house.hold(|call| call.method == Method::Metadata && call.path.as_str().contains(".c9r"));
     let mut listing = house.sh(r#"ls --color=never "$1""#, "directory");
+    gate.wait_for(1);
     let ended = listing.ended_within(Duration::from_secs(10)).expect("names");
     let names = String::from_utf8(ended.output).unwrap();
     assert_eq!(names.lines().count(), 30, "{names}");

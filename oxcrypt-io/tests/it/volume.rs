@@ -3,6 +3,7 @@
 
 mod closing;
 mod deadlines;
+mod entries;
 mod hits;
 pub(crate) mod house;
 mod model;

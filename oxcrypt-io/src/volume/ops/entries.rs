@@ -48,7 +48,7 @@ impl Volume {
         wanted: Wanted,
     ) -> Question<Vec<Seen>> {
         let asked = Asked { dir: Arc::clone(dir), listing: Arc::clone(listing), wanted };
-        let range = range.start.min(listing.entries().len())..range.end.min(listing.entries().len());
+        let range = within(listing, &range);
         let now = self.shared.store.now();
         let known = asked.known(&self.shared.store, range.clone(), now);
         if known.iter().all(Result::is_ok) {
@@ -69,11 +69,18 @@ impl Volume {
         let asked = Asked { dir: Arc::clone(dir), listing: Arc::clone(listing), wanted };
         let store = &self.shared.store;
         asked
-            .known(store, range, store.born)
+            .known(store, within(listing, &range), store.born)
             .into_iter()
             .map(|seen| seen.unwrap_or_else(|part| part))
             .collect()
     }
+}
+
+/// The part of a range that a listing has. A slice has nothing of one that reaches beyond its end, and a listing that
+/// loses its last entries would look like a whole one.
+fn within(listing: &Listing, range: &Range<usize>) -> Range<usize> {
+    let len = listing.entries().len();
+    range.start.min(len)..range.end.min(len)
 }
 
 /// Whose entries, and what of them.
