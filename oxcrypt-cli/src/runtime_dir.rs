@@ -17,15 +17,24 @@ use sha2::{Digest as _, Sha256};
 ///
 /// `PermissionDenied` where it belongs to somebody else or others may enter it: whoever it is could sit on the sockets.
 pub(crate) fn create() -> io::Result<PathBuf> {
-    let dir = candidates(geteuid().as_raw())
-        .into_iter()
-        .find(|dir| dir.parent().is_some_and(Path::is_dir))
-        .ok_or(io::ErrorKind::NotFound)?;
-    match DirBuilder::new().mode(0o700).create(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => check(&dir, geteuid().as_raw())?,
+    let user = geteuid().as_raw();
+    first_of(candidates(user), user)
+}
+
+/// The first folder of these that is there for `user` alone, or can be made.
+fn first_of(dirs: Vec<PathBuf>, user: u32) -> io::Result<PathBuf> {
+    let mut failed = io::ErrorKind::NotFound.into();
+    for dir in dirs.into_iter().filter(|dir| dir.parent().is_some_and(Path::is_dir)) {
+        let made = match DirBuilder::new().mode(0o700).create(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => check(&dir, user),
+        };
+        match made {
+            Ok(()) => return Ok(dir),
+            Err(error) => failed = error,
+        }
     }
-    Ok(dir)
+    Err(failed)
 }
 
 /// Every place where the socket of a mount of `owner` may be. Folders that cannot be trusted are left out.
@@ -51,7 +60,7 @@ fn candidates(user: u32) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     if user == geteuid().as_raw() {
         let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        dirs.extend(told.filter(|dir| dir.is_absolute()).map(|dir| dir.join("oxcrypt")));
+        dirs.extend(told.filter(|dir| is_runtime_dir_of(dir, user)).map(|dir| dir.join("oxcrypt")));
     }
     if user == 0 {
         dirs.push(PathBuf::from("/run/oxcrypt"));
@@ -59,6 +68,12 @@ fn candidates(user: u32) -> Vec<PathBuf> {
     dirs.push(PathBuf::from(format!("/run/user/{user}/oxcrypt")));
     dirs.push(PathBuf::from(format!("/tmp/oxcrypt-{user}")));
     dirs
+}
+
+/// Whether a folder may be the one that a user has for this. `su` and `sudo` leave the variable of whoever calls them: his
+/// folder cannot be written to, or root's sockets in it would keep him from having any.
+fn is_runtime_dir_of(dir: &Path, user: u32) -> bool {
+    dir.is_absolute() && fs::metadata(dir).is_ok_and(|found| found.uid() == user)
 }
 
 fn check(dir: &Path, owner: u32) -> io::Result<()> {
@@ -89,6 +104,26 @@ mod tests {
         assert!(check(&link, user).is_err());
         fs::set_permissions(&own, fs::Permissions::from_mode(0o710)).unwrap();
         assert!(check(&own, user).is_err());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_had_is_no_reason_to_have_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (taken, free) = (dir.path().join("taken"), dir.path().join("free"));
+        fs::write(&taken, "").unwrap();
+        let user = geteuid().as_raw();
+        let nowhere = dir.path().join("not there/oxcrypt");
+        assert_eq!(first_of(vec![nowhere, taken.clone(), free.clone()], user).unwrap(), free);
+        assert_eq!(first_of(vec![taken], user).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn the_runtime_folder_of_another_user_is_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let user = geteuid().as_raw();
+        assert!(is_runtime_dir_of(dir.path(), user));
+        assert!(!is_runtime_dir_of(dir.path(), user + 1));
+        assert!(!is_runtime_dir_of(Path::new("."), user));
     }
 
     #[test]
