@@ -6,20 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::geteuid;
 
 use super::{Answer, Question};
 use crate::runtime_dir;
-
-/// Whether the process at the other end has ended. The kernel keeps its sockets open as long as one of its threads hangs
-/// in storage, and then they take connections that nobody will ever answer.
-fn is_dead(stream: &UnixStream) -> io::Result<bool> {
-    let process = rustix::net::sockopt::socket_peercred(stream)?.pid.as_raw_nonzero();
-    // The name, in brackets, may hold anything; the letter behind it is the state.
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    Ok(matches!(state, Some('Z' | 'X') | None))
-}
 
 /// More than any answer is long.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -43,7 +34,7 @@ impl Client {
     }
 
     pub(super) fn connect(socket: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket)?;
+        let stream = connect_at_once(socket)?;
         if is_dead(&stream)? {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
@@ -74,5 +65,48 @@ impl Client {
                 Ok(count) => count == 0,
                 Err(error) => error.kind() != io::ErrorKind::WouldBlock,
             }
+    }
+}
+
+/// Connects, or fails: where a process accepts nobody any more, and as many wait already as may, the kernel would have the
+/// next one wait for ever.
+fn connect_at_once(socket: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let stream = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&stream, &SocketAddrUnix::new(socket)?)?;
+    let stream = UnixStream::from(stream);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// Whether the process at the other end has ended. The kernel keeps its sockets open as long as one of its threads hangs
+/// in storage, and then they take connections that nobody will ever answer.
+fn is_dead(stream: &UnixStream) -> io::Result<bool> {
+    let process = rustix::net::sockopt::socket_peercred(stream)?.pid.as_raw_nonzero();
+    // The name, in brackets, may hold anything; the letter behind it is the state.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    Ok(matches!(state, Some('Z' | 'X') | None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_accepts_nobody_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.sock");
+        let flags = SocketFlags::CLOEXEC;
+        let full = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        rustix::net::bind(&full, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&full, 0).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let waiting: Vec<_> = std::iter::from_fn(|| Client::connect(&path).ok()).take(10).collect();
+            tell.send(waiting.len()).unwrap();
+        });
+        let accepted = told.recv_timeout(Duration::from_secs(20)).expect("an answer");
+        assert!((1..10).contains(&accepted), "{accepted}");
     }
 }
