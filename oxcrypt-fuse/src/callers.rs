@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use oxcrypt_core::CiphertextPath;
 use oxcrypt_io::sched::plan::{WaiterId, Why};
 use oxcrypt_io::volume::Volume;
+use rustix::process::Pid;
 
 mod signals;
 
@@ -204,8 +205,15 @@ impl Callers {
 fn status_of(thread: u32) -> Option<String> {
     match fs::read_to_string(format!("/proc/{thread}/status")) {
         Ok(status) => Some(status),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_gone(thread) => None,
         // Another error tells nothing: it waits on.
         Err(_) => Some(String::new()),
     }
+}
+
+/// Whether there is no such thread. That `/proc` does not show it says little: where it is mounted with `hidepid`, it hides
+/// those of other users, and who guards his memory.
+fn is_gone(thread: u32) -> bool {
+    let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
+    thread.is_none_or(|thread| rustix::process::test_kill_process(thread) == Err(rustix::io::Errno::SRCH))
 }

@@ -82,11 +82,16 @@ fn connect_at_once(socket: &Path) -> io::Result<UnixStream> {
 /// Whether the process at the other end has ended. The kernel keeps its sockets open as long as one of its threads hangs
 /// in storage, and then they take connections that nobody will ever answer.
 fn is_dead(stream: &UnixStream) -> io::Result<bool> {
-    let process = rustix::net::sockopt::socket_peercred(stream)?.pid.as_raw_nonzero();
-    // The name, in brackets, may hold anything; the letter behind it is the state.
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
-    Ok(matches!(state, Some('Z' | 'X') | None))
+    let process = rustix::net::sockopt::socket_peercred(stream)?.pid;
+    match fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())) {
+        Ok(stat) => {
+            // The name, in brackets, may hold anything; the letter behind it is the state.
+            let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+            Ok(matches!(state, Some('Z' | 'X') | None))
+        }
+        // `hidepid` hides processes that guard their memory even from their own user, and ours do.
+        Err(_) => Ok(rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)),
+    }
 }
 
 #[cfg(test)]

@@ -78,6 +78,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_lives_is_not_gone_though_proc_may_hide_it() {
+        use crate::callers::is_gone;
+
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let own = std::fs::read_link("/proc/thread-self").unwrap();
+            tell.send(own.file_name().unwrap().to_str().unwrap().parse().unwrap()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        // By the number of a thread, as the kernel says who asks, and by that of a process of another user.
+        assert!(!is_gone(told.recv().unwrap()) && !is_gone(1));
+        drop(end);
+        thread.join().unwrap();
+        assert!(is_gone(1 << 23) && is_gone(u32::MAX));
+    }
+
+    #[test]
     fn a_thread_that_is_not_there_wants_nothing() {
         // Above the greatest number that Linux gives to threads.
         assert_eq!(Wish::of(1 << 23), Wish::Gone);
