@@ -26,6 +26,8 @@ struct Known {
     lookups: u64,
     /// The state of the content that its page cache is of.
     cached: Option<ContentId>,
+    /// Where `nameless` has it, if it is there.
+    place: Option<(u64, String)>,
 }
 
 /// An entry that the kernel knows.
@@ -41,7 +43,7 @@ pub(crate) enum Inode {
 impl Inodes {
     /// A table with the root in it.
     pub(crate) fn new(root: Arc<Node>) -> Self {
-        let root = Known { inode: Inode::Node(root), lookups: 1, cached: None };
+        let root = Known { inode: Inode::Node(root), lookups: 1, cached: None, place: None };
         let known = HashMap::from([(INodeNo::ROOT.0, root)]);
         Self(Mutex::new(Table { known, nameless: HashMap::new(), next_nameless: NAMELESS }))
     }
@@ -63,7 +65,7 @@ impl Inodes {
     pub(crate) fn tell(&self, node: &Arc<Node>) -> INodeNo {
         let ino = number(node);
         let mut table = self.lock();
-        let new = || Known { inode: Inode::Node(Arc::clone(node)), lookups: 0, cached: None };
+        let new = || Known { inode: Inode::Node(Arc::clone(node)), lookups: 0, cached: None, place: None };
         table.known.entry(ino.0).or_insert_with(new).lookups += 1;
         ino
     }
@@ -72,7 +74,8 @@ impl Inodes {
     pub(crate) fn tell_nameless(&self, dir: INodeNo, shown: &str, inode: Inode) -> INodeNo {
         let mut table = self.lock();
         let next = table.next_nameless;
-        let ino = *table.nameless.entry((dir.0, shown.to_owned())).or_insert(next);
+        let place = (dir.0, shown.to_owned());
+        let ino = *table.nameless.entry(place.clone()).or_insert(next);
         if ino == next {
             table.next_nameless += 1;
         }
@@ -80,6 +83,7 @@ impl Inodes {
             inode: inode.clone(),
             lookups: 0,
             cached: None,
+            place: Some(place),
         });
         known.inode = inode;
         known.lookups += 1;
@@ -95,8 +99,8 @@ impl Inodes {
             return;
         }
         let gone = table.known.remove(&ino.0);
-        if ino.0 >= NAMELESS {
-            table.nameless.retain(|_, number| *number != ino.0);
+        if let Some(place) = gone.as_ref().and_then(|known| known.place.as_ref()) {
+            table.nameless.remove(place);
         }
         drop(table);
         // It may be the last of a chain of parents.
@@ -123,4 +127,38 @@ impl Inodes {
 /// The number of a node: the root has 1.
 pub(crate) fn number(node: &Node) -> INodeNo {
     INodeNo(node.id().get() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use oxcrypt_core::VaultOptions;
+    use oxcrypt_core::storage::MemoryStorage;
+    use oxcrypt_core::testing::{Recipe, VaultBuilder};
+    use oxcrypt_core::unlock::{Locked, Passphrase};
+
+    use super::*;
+
+    fn table() -> Inodes {
+        let storage = MemoryStorage::default();
+        VaultBuilder::create(&storage, Recipe::default()).unwrap();
+        let locked = Locked::read(Arc::new(storage)).unwrap();
+        let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
+        Inodes::new(vault.root())
+    }
+
+    #[test]
+    fn an_entry_without_a_node_keeps_its_number_until_the_last_lookup_is_forgotten() {
+        let inodes = table();
+        let tell = |name| inodes.tell_nameless(INodeNo::ROOT, name, Inode::Unanswered);
+        let (first, other) = (tell("a"), tell("b"));
+        assert_eq!((tell("a"), first == other), (first, false));
+        inodes.forget(first, 1);
+        assert!(inodes.get(first).is_some() && tell("a") == first);
+        inodes.forget(first, 2);
+        assert!(inodes.get(first).is_none() && inodes.get(other).is_some());
+        assert_ne!(tell("a"), first, "a number that was forgotten is not used again");
+        assert_eq!((inodes.len(), inodes.lock().nameless.len()), (3, 2));
+        inodes.forget(INodeNo::ROOT, 1);
+        assert!(inodes.get(INodeNo::ROOT).is_some());
+    }
 }
