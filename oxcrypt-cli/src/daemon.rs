@@ -6,6 +6,7 @@
 
 mod report;
 
+use std::ffi::OsStr;
 use std::io;
 use std::mem;
 use std::path::PathBuf;
@@ -57,8 +58,9 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts the janitor, and listens. Call it on the main thread, before anything of the vault is open.
-    pub(crate) fn prepare(plan: Plan) -> Result<Self> {
-        let janitor = janitor().map_err(|error| {
+    /// The janitor's environment is this process's, but for the variable `without`.
+    pub(crate) fn prepare(plan: Plan, without: Option<&OsStr>) -> Result<Self> {
+        let janitor = janitor(without).map_err(|error| {
             Failure::failed(format_args!("cannot start the process that mounts and unmounts: {error}"))
         })?;
         let backend = FuseBackend::new(janitor, plan.wishes.mount.clone());
@@ -241,10 +243,13 @@ impl Running {
     }
 }
 
-fn janitor() -> io::Result<Janitor> {
+fn janitor(without: Option<&OsStr>) -> io::Result<Janitor> {
     let mut program = Command::new(std::env::current_exe()?);
     // It is nobody's service.
     program.arg("janitor").env_remove("NOTIFY_SOCKET");
+    if let Some(variable) = without {
+        program.env_remove(variable);
+    }
     Janitor::start(program)
 }
 

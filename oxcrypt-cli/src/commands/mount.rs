@@ -32,7 +32,7 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
     let log = plan.log.as_deref().map(open_log).transpose()?;
     log_file::start(log, session.console.is_verbose());
     let said = Said::of(&plan);
-    let daemon = Daemon::prepare(plan)?;
+    let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
     let vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
     let Session { out, interrupt, .. } = session;
     daemon.run(vault, interrupt, || {
@@ -90,7 +90,7 @@ fn serve(
     }
     parent.watch(&session.interrupt).map_err(cannot)?;
     let folder = plan.vault.clone();
-    let daemon = Daemon::prepare(plan)?;
+    let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
     let options = daemon.vault_options().max_scrypt_memory(u64::from(args.vault.max_scrypt_memory) << 20);
     let vault = open::find(&folder, Reader::Daemon)?.expect_passphrase()?.unlock(passphrase, &options)?;
     for warning in vault.warnings() {

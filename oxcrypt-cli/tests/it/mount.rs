@@ -53,6 +53,24 @@ fn the_passphrase_is_in_no_argument_and_no_environment_of_the_processes_that_sta
 }
 
 #[test]
+fn the_janitor_of_a_mount_in_the_foreground_is_without_the_passphrase() {
+    let Some(place) = Place::new() else { return };
+    let mut command = place.mount_command(&["-o", "ro", "--foreground"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("it is mounted", || place.is_mounted());
+    let environments = children(Pid::from_child(&child)).into_iter().map(|janitor| {
+        // The kernel shows it to nobody but root, which is as well.
+        fs::read(format!("/proc/{}/environ", janitor.as_raw_nonzero())).unwrap_or_default()
+    });
+    let environments: Vec<_> = environments.collect();
+    assert_eq!(place.unmount(&["--force"]).code, Some(0));
+    assert_eq!(ended(&mut child), Some(0));
+    assert_eq!(environments.len(), 1);
+    assert!(!environments[0].windows(11).any(|part| part == b"PASSPHRASE="));
+    assert!(!geteuid().is_root() || environments[0].windows(15).any(|part| part == b"XDG_STATE_HOME="));
+}
+
+#[test]
 fn a_mount_that_somebody_might_write_to_says_that_nobody_can() {
     let Some(place) = Place::new() else { return };
     let mounted = place.mount(&["-o", "rw"]);
