@@ -20,7 +20,9 @@ use crate::session::Session;
 
 pub(crate) fn run(args: &MountArgs, as_daemon: bool, session: &mut Session) -> Result<()> {
     if as_daemon {
-        return stay(args, session);
+        let ended = stay(args, session);
+        log_file::finish();
+        return ended;
     }
     let mut plan = plan(args)?;
     warn(&mut plan, session);
@@ -35,9 +37,11 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
     let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
     let vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
     let Session { out, interrupt, .. } = session;
-    daemon.run(vault, interrupt, || {
+    let ended = daemon.run(vault, interrupt, || {
         said.print(out).map_err(|_| io::Error::other("standard output cannot be written to"))
-    })
+    });
+    log_file::finish();
+    ended
 }
 
 /// Starts a process that stays, and returns when the mount answers.
