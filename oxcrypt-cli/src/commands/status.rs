@@ -5,7 +5,7 @@ use std::time::Duration;
 use oxcrypt_fuse::table::Mounted;
 use serde_json::Value;
 
-use super::mounts::{PATIENCE, all, find, reach};
+use super::mounts::{PATIENCE, all, find, is_ours, reach};
 use crate::args::StatusArgs;
 use crate::control::{Answer, Question};
 use crate::exit::{Code, Failure, Result};
@@ -16,7 +16,8 @@ use crate::session::Session;
 pub(crate) fn run(args: &StatusArgs, session: &mut Session) -> Result<()> {
     let mounts = match &args.mountpoint {
         Some(meant) => vec![find(meant)?],
-        None => all()?,
+        // What others have mounted answers them alone.
+        None => all()?.into_iter().filter(is_ours).collect(),
     };
     if mounts.is_empty() && !session.out.is_json() {
         session.console.note("no vault is mounted");
@@ -29,6 +30,13 @@ pub(crate) fn run(args: &StatusArgs, session: &mut Session) -> Result<()> {
                 for line in lines(&status) {
                     session.out.line(printable(&line))?;
                 }
+            }
+            None if !is_ours(mounted) => {
+                silent = true;
+                let place = mounted.mountpoint.display();
+                session
+                    .console
+                    .error(format_args!("{place} was mounted by another user, whom alone it tells"));
             }
             None => {
                 silent = true;

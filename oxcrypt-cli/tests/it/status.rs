@@ -1,7 +1,11 @@
 //! `oxcrypt status`.
 
+use std::process::Command;
+
+use rustix::process::geteuid;
 use serde_json::Value;
 
+use crate::command::{run, skip};
 use crate::place::Place;
 
 #[test]
@@ -30,4 +34,28 @@ fn a_status_has_all_that_its_help_promises() {
     let told = place.run(&["status", &own]);
     assert_eq!(told.code, Some(0), "{told:?}");
     assert_eq!(told.out.lines().next(), Some(format!("{own}: nobody waits for storage").as_str()));
+}
+
+#[test]
+fn what_others_have_mounted_is_not_told_and_no_failure_of_ones_own() {
+    let Some(place) = Place::new() else { return };
+    if !geteuid().is_root() {
+        return skip("only root can be another user here");
+    }
+    assert_eq!(place.mount(&["-o", "ro"]).code, Some(0));
+    let as_nobody = |more: &[&str]| {
+        let mut setpriv = Command::new("setpriv");
+        let status = place.command(&["status"]);
+        setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(status.get_program());
+        run(setpriv.args(status.get_args()).args(more).current_dir("/"))
+    };
+    if as_nobody(&["--help"]).code != Some(0) {
+        return skip("another user cannot run the command here, or setpriv is missing");
+    }
+    let own = place.mountpoint().display().to_string();
+    // No more than that: other tests mount as nobody.
+    let all = as_nobody(&[]);
+    assert!(!all.err.contains(&own) && !all.out.contains(&own), "{all:?}");
+    let one = as_nobody(&[&own]);
+    assert!(one.code == Some(5) && one.err.contains("another user"), "{one:?}");
 }
