@@ -10,12 +10,12 @@ use crate::exit::{Failure, Result};
 
 /// What `-o` takes, for the message about what it does not.
 const KNOWN: &str = "ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, deadline.lookup=, \
-                     deadline.attributes=, deadline.open=, deadline.list=, deadline.entries=, deadline.read=, noexec, exec, nodev, dev, \
-                     nosuid, suid, noatime, atime, dirsync, sync, async";
+                     deadline.attributes=, deadline.open=, deadline.list=, deadline.entries=, deadline.read=, noexec, exec, nodev, \
+                     nosuid, noatime, atime, dirsync, sync, async";
 
 /// Flags that the kernel takes as they are.
-const FOR_THE_KERNEL: [&str; 11] =
-    ["noexec", "exec", "nodev", "dev", "nosuid", "suid", "noatime", "atime", "dirsync", "sync", "async"];
+const FOR_THE_KERNEL: [&str; 9] =
+    ["noexec", "exec", "nodev", "nosuid", "noatime", "atime", "dirsync", "sync", "async"];
 
 /// What mount(8) and the table of file systems say to each other, and to nobody else.
 const FOR_OTHERS: [&str; 8] = ["defaults", "auto", "noauto", "user", "nouser", "users", "nofail", "_netdev"];
@@ -94,6 +94,9 @@ impl Wishes {
             "gid" => self.mount.gid = Some(number(name, value)?),
             "umask" => self.mount.umask = octal(value)?,
             "cache_size" => self.cache_bytes = Some(bytes(value)?),
+            "dev" | "suid" => {
+                return Err(Failure::usage(format_args!("-o {option}: a vault cannot be mounted with that")));
+            }
             _ if FOR_THE_KERNEL.contains(&option) => self.mount.kernel_options.push(option.to_owned()),
             _ if FOR_OTHERS.contains(&option) || option.starts_with("x-") => {}
             _ => match name.strip_prefix("deadline.") {
@@ -207,6 +210,8 @@ mod tests {
     fn what_makes_no_sense_is_a_usage_error_that_says_what_would() {
         for (args, hint) in [
             (["-o", "tachyon"], "known are ro"),
+            (["-o", "dev"], "cannot be mounted"),
+            (["-o", "ro,suid,nosuid"], "cannot be mounted"),
             (["-o", "uid=root"], "number"),
             (["-o", "noexec=1"], "known are ro"),
             (["--umask", "9"], "octal"),
