@@ -134,7 +134,8 @@ impl Console {
     }
 
     fn say(&self, text: fmt::Arguments<'_>) {
-        let line = format!("{text}\n");
+        // A path may hold anything, and another user may have chosen it.
+        let line = format!("{}\n", printable(&text.to_string()));
         // A standard error that is closed is no reason to stop, or to panic.
         let write = || drop(io::stderr().write_all(line.as_bytes()));
         match &*lock(&self.bar) {

@@ -125,3 +125,12 @@ fn a_connection_that_somebody_ended_is_told_and_its_rest_removed() {
     assert_eq!(place.unmount(&["--force"]).code, Some(0));
     assert!(!place.is_mounted());
 }
+
+#[test]
+fn a_folder_whose_name_a_terminal_would_act_on_is_told_so_that_it_does_not() {
+    let Some(place) = Place::new() else { return };
+    let ended = place.run(&["unmount", "/no\u{1b}[31m such\nfolder"]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.err.contains(r"/no\u{1b}[31m such\nfolder"), "{ended:?}");
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+}
