@@ -79,15 +79,14 @@ pub(crate) enum Laziness {
 
 /// Takes a mount out of the tree, if it is still that which is seen there.
 pub(crate) fn unmount(mounted: &Mounted, laziness: Laziness) -> io::Result<()> {
-    if find(&mounted.mountpoint)?.is_none_or(|there| there.connection != mounted.connection) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "it is not mounted any more"));
-    }
+    let gone = || io::Error::new(io::ErrorKind::NotFound, "it is not mounted any more");
+    let mountpoint = place_of(mounted)?.ok_or_else(gone)?;
     if rustix::process::geteuid().is_root() {
         let flags = match laziness {
             Laziness::Busy => UnmountFlags::empty(),
             Laziness::Lazy => UnmountFlags::DETACH,
         };
-        match rustix::mount::unmount(&mounted.mountpoint, flags | UnmountFlags::NOFOLLOW) {
+        match rustix::mount::unmount(&mountpoint, flags | UnmountFlags::NOFOLLOW) {
             // Root of a container, which may not; the helper may still.
             Err(rustix::io::Errno::PERM) => {}
             done => return Ok(done?),
@@ -95,7 +94,24 @@ pub(crate) fn unmount(mounted: &Mounted, laziness: Laziness) -> io::Result<()> {
     }
     let mut helper = Command::new(HELPER);
     helper.arg("-u").args((laziness == Laziness::Lazy).then_some("-z"));
-    ran(helper.arg("--").arg(&mounted.mountpoint)).map(drop)
+    ran(helper.arg("--").arg(&mountpoint)).map(drop)
+}
+
+/// Where a mount is seen now: at its own place, or elsewhere if a folder on the way to it was renamed.
+fn place_of(mounted: &Mounted) -> io::Result<Option<PathBuf>> {
+    let is_there = |place: &Path| {
+        let seen = find(place)?;
+        io::Result::Ok(seen.is_some_and(|there| there.connection == mounted.connection))
+    };
+    if is_there(&mounted.mountpoint)? {
+        return Ok(Some(mounted.mountpoint.clone()));
+    }
+    for other in mounts()?.into_iter().filter(|other| other.connection == mounted.connection) {
+        if is_there(&other.mountpoint)? {
+            return Ok(Some(other.mountpoint));
+        }
+    }
+    Ok(None)
 }
 
 /// Runs the helper; what it says is the error.

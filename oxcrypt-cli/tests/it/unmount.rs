@@ -134,3 +134,25 @@ fn a_folder_whose_name_a_terminal_would_act_on_is_told_so_that_it_does_not() {
     assert!(ended.err.contains(r"/no\u{1b}[31m such\nfolder"), "{ended:?}");
     assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
 }
+
+#[test]
+fn a_mount_whose_folder_was_moved_is_taken_out_of_the_tree_where_it_is() {
+    let Some(place) = Place::new() else { return };
+    let (before, after) = (place.dir().join("before"), place.dir().join("after"));
+    fs::create_dir_all(before.join("mount")).unwrap();
+    let mut command = place.command(&["mount", "--passphrase-env", "PASSPHRASE", "-o", "ro", "--foreground"]);
+    command.arg(place.vault()).arg(before.join("mount")).stderr(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A line says that it answers.
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    fs::rename(&before, &after).unwrap();
+    send(Pid::from_child(&child), Signal::TERM);
+    assert_eq!(ended(&mut child), Some(0));
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let left = after.join("mount").display().to_string();
+    let is_left = table.contains(&format!(" {left} "));
+    if is_left {
+        drop(place.run(&["unmount", "--force", &left]));
+    }
+    assert!(!is_left, "a dead mount is left at {left}");
+}
