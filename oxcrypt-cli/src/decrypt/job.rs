@@ -60,7 +60,7 @@ pub(crate) struct Job<'j> {
     interrupt: &'j Interrupt,
     counts: Counts,
     on_event: OnEvent<'j>,
-    queue: Queue<Found, Arc<Shared>>,
+    queue: Queue<Found, Shared>,
     fatal: Mutex<Option<Fatal>>,
     /// The vault's storage has failed for some entry.
     storage_failed: AtomicBool,

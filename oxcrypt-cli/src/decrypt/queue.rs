@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::lock::lock;
 
 /// Files found and not begun. The walk waits while there are more.
 const MAX_FILES: usize = 4096;
+
+/// Parts of a file that are under way at a time where storage may not answer; it is asked no more of one file anyway.
+const MAX_UNDER_WAY: usize = 8;
 
 /// Work for several workers: `F` are files, `P` is what they need to know of a large file that they share.
 pub(crate) struct Queue<F, P> {
@@ -35,16 +38,43 @@ struct State<F, P> {
 
 /// A file that is given out in parts.
 pub(crate) struct Parts<P> {
-    file: P,
+    file: Arc<P>,
     next: u64,
     part_len: u64,
     len: u64,
+    pace: Pace,
+    /// Parts given out that are not done.
+    under_way: usize,
+    /// The part that was given out last has not answered.
+    is_awaited: bool,
+}
+
+/// How fast the parts of a file are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// To whoever asks.
+    AtOnce,
+    /// None before the last one has answered, so that a file that never does holds one worker; and a few at a time, so
+    /// that one that ceases to does not hold them all.
+    AsAnswered,
 }
 
 impl<P> Parts<P> {
     /// `len` bytes of `file`, `part_len` at a time. Neither may be 0.
-    pub(crate) fn new(file: P, len: u64, part_len: u64) -> Self {
-        Self { file, next: 0, part_len, len }
+    pub(crate) fn new(file: Arc<P>, len: u64, part_len: u64, pace: Pace) -> Self {
+        Self { file, next: 0, part_len, len, pace, under_way: 0, is_awaited: false }
+    }
+
+    fn is_open(&self) -> bool {
+        self.pace == Pace::AtOnce || !self.is_awaited && self.under_way < MAX_UNDER_WAY
+    }
+
+    fn take(&mut self) -> Range<u64> {
+        let range = self.next..(self.next + self.part_len).min(self.len);
+        self.next = range.end;
+        self.under_way += 1;
+        self.is_awaited = true;
+        range
     }
 }
 
@@ -52,11 +82,12 @@ impl<P> Parts<P> {
 pub(crate) enum Task<F, P> {
     /// A whole file. It must be [`decided`](Queue::decided) on soon.
     File(F),
-    /// A part of a file.
-    Part(P, Range<u64>),
+    /// A part of a file. It is to be told when it has [`answered`](Queue::answered) and when it is
+    /// [`done`](Queue::done).
+    Part(Arc<P>, Range<u64>),
 }
 
-impl<F, P: Clone> Queue<F, P> {
+impl<F, P> Queue<F, P> {
     pub(crate) fn new() -> Self {
         let state = State {
             files: VecDeque::new(),
@@ -141,6 +172,29 @@ impl<F, P: Clone> Queue<F, P> {
         }
     }
 
+    /// Says that the part of a file that was given out last is answered.
+    pub(crate) fn answered(&self, file: &Arc<P>) {
+        self.change(file, |parts| parts.is_awaited = false);
+    }
+
+    /// Says that a part is done with, whatever came of it.
+    pub(crate) fn done(&self, file: &Arc<P>) {
+        self.change(file, |parts| parts.under_way -= 1);
+    }
+
+    /// Changes what is known of a file, if parts of it are left.
+    fn change(&self, file: &Arc<P>, change: impl FnOnce(&mut Parts<P>)) {
+        let mut state = lock(&self.state);
+        let Some(parts) = state.parts.iter_mut().find(|parts| Arc::ptr_eq(&parts.file, file)) else { return };
+        let was_open = parts.is_open();
+        change(parts);
+        let wake = !was_open && parts.is_open() && state.idle > 0;
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
     /// The next task; waits for it. `None` when there will be none.
     pub(crate) fn next(&self) -> Option<Task<F, P>> {
         let mut state = lock(&self.state);
@@ -148,12 +202,18 @@ impl<F, P: Clone> Queue<F, P> {
             if state.stopped {
                 return None;
             }
-            if let Some(parts) = state.parts.front_mut() {
-                let range = parts.next..(parts.next + parts.part_len).min(parts.len);
-                parts.next = range.end;
-                let file = parts.file.clone();
+            if let Some(at) = state.parts.iter().position(Parts::is_open)
+                && let Some(parts) = state.parts.get_mut(at)
+            {
+                let (file, range) = (Arc::clone(&parts.file), parts.take());
                 if range.end >= parts.len {
-                    state.parts.pop_front();
+                    state.parts.remove(at);
+                    // That may have been all that they waited for.
+                    let wake = state.closed && state.parts.is_empty() && state.idle > 0;
+                    drop(state);
+                    if wake {
+                        self.work.notify_all();
+                    }
                 }
                 return Some(Task::Part(file, range));
             }
@@ -166,7 +226,7 @@ impl<F, P: Clone> Queue<F, P> {
                 }
                 return Some(Task::File(file));
             }
-            if state.closed && state.undecided == 0 {
+            if state.closed && state.undecided == 0 && state.parts.is_empty() {
                 return None;
             }
             state.idle += 1;
@@ -180,33 +240,77 @@ impl<F, P: Clone> Queue<F, P> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_parts_of_a_large_file_tile_it_and_go_before_other_files() {
-        let queue: Queue<&str, &str> = Queue::new();
+    /// A queue of which everything is found, and whose large file is begun.
+    fn shared(pace: Pace) -> (Queue<&'static str, ()>, Arc<()>) {
+        let (queue, large) = (Queue::new(), Arc::new(()));
         assert!(queue.push("large") && queue.push("small"));
         queue.close();
         assert!(matches!(queue.next(), Some(Task::File("large"))));
-        queue.decided(Some(Parts::new("large", 25, 10)));
-        let mut ranges = Vec::new();
-        while let Some(Task::Part("large", range)) = queue.next() {
-            ranges.push(range);
+        queue.decided(Some(Parts::new(Arc::clone(&large), 25, 10, pace)));
+        (queue, large)
+    }
+
+    fn part(queue: &Queue<&'static str, ()>) -> Option<Range<u64>> {
+        match queue.next() {
+            Some(Task::Part(_, range)) => Some(range),
+            _ => None,
         }
-        assert_eq!(ranges, [0..10, 10..20, 20..25]);
-        // The loop has taken the small file, which is still to be decided on.
+    }
+
+    #[test]
+    fn the_parts_of_a_large_file_tile_it_and_go_before_other_files() {
+        let (queue, _) = shared(Pace::AtOnce);
+        assert_eq!([0; 3].map(|_| part(&queue).unwrap()), [0..10, 10..20, 20..25]);
+        assert!(matches!(queue.next(), Some(Task::File("small"))));
         queue.decided(None);
         assert!(queue.next().is_none());
     }
 
     #[test]
+    fn where_storage_may_hang_each_part_waits_for_an_answer_to_the_last_and_other_files_do_not() {
+        let (queue, large) = shared(Pace::AsAnswered);
+        assert_eq!(part(&queue), Some(0..10));
+        assert!(matches!(queue.next(), Some(Task::File("small"))));
+        queue.decided(None);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| part(&queue));
+            queue.answered(&large);
+            assert_eq!(other.join().unwrap(), Some(10..20));
+            queue.done(&large);
+            let (other, last) = (scope.spawn(|| part(&queue)), scope.spawn(|| part(&queue)));
+            queue.answered(&large);
+            let given = [other.join().unwrap(), last.join().unwrap()];
+            // The other one has nothing to wait for.
+            assert!(given.contains(&Some(20..25)) && given.contains(&None), "{given:?}");
+        });
+    }
+
+    #[test]
+    fn where_storage_may_hang_one_file_never_takes_all_workers() {
+        let (queue, large) = (Queue::new(), Arc::new(()));
+        assert!(queue.push("large"));
+        assert!(matches!(queue.next(), Some(Task::File("large"))));
+        queue.decided(Some(Parts::new(Arc::clone(&large), 1_000, 1, Pace::AsAnswered)));
+        for _ in 0..MAX_UNDER_WAY {
+            assert!(part(&queue).is_some());
+            queue.answered(&large);
+        }
+        assert!(queue.push("small"));
+        assert!(matches!(queue.next(), Some(Task::File("small"))));
+        queue.done(&large);
+        assert!(part(&queue).is_some());
+    }
+
+    #[test]
     fn no_worker_leaves_while_a_file_may_still_be_shared() {
-        let queue: Queue<&str, &str> = Queue::new();
+        let queue: Queue<&str, ()> = Queue::new();
         queue.push("large");
         queue.close();
         assert!(matches!(queue.next(), Some(Task::File("large"))));
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| queue.next());
-            queue.decided(Some(Parts::new("large", 1, 1)));
-            assert!(matches!(other.join().unwrap(), Some(Task::Part("large", _))));
+            let other = scope.spawn(|| part(&queue));
+            queue.decided(Some(Parts::new(Arc::new(()), 1, 1, Pace::AtOnce)));
+            assert_eq!(other.join().unwrap(), Some(0..1));
         });
         assert!(queue.next().is_none());
     }

@@ -4,11 +4,20 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use oxcrypt_core::DirId;
+use oxcrypt_core::testing::VaultBuilder;
+
 use crate::child::{CEILING, Child, poll};
 use crate::mounted::OXCRYPT;
 use crate::scene::{HOT_FILES, PASSPHRASE, Scene, Setting, hot_content};
 
 const SETTING: Setting = Setting { max_background: 12, async_dio: false, cold: 3 };
+
+/// Whether everything healthy has come to a folder, and is right.
+fn has_hot_files(dest: &Path) -> bool {
+    let read = |number: usize| std::fs::read(dest.join("hot").join(number.to_string()));
+    (0..HOT_FILES).all(|number| read(number).is_ok_and(|content| content == hot_content(number)))
+}
 
 fn oxcrypt(scene: &Scene, words: &[&str]) -> Command {
     let mut command = Command::new(OXCRYPT);
@@ -31,12 +40,28 @@ fn decrypt_names_and_counts_what_gives_no_answer_and_goes_on() {
         assert!(said.contains(&format!("/cold/{number}: ")), "{said}");
     }
     assert_eq!(said.matches("did not answer in time").count(), SETTING.cold, "{said}");
-    for number in 0..HOT_FILES {
-        let path = dest.path().join("hot").join(number.to_string());
-        assert!(std::fs::read(path).unwrap() == hot_content(number));
-    }
+    assert!(has_hot_files(dest.path()));
     assert_eq!(std::fs::read_dir(dest.path().join("cold")).unwrap().count(), 0, "something is left behind");
     scene.thaw();
+}
+
+#[test]
+fn a_large_file_that_does_not_answer_leaves_workers_to_the_others() {
+    const LARGE: usize = 40 << 20;
+    let more = |builder: &VaultBuilder<'_>| {
+        let dir = builder.directory(&DirId::root(), "dead")?;
+        builder.file(&dir, "large", &vec![9; LARGE]).map(drop)
+    };
+    let Some(scene) = Scene::with(SETTING, more) else { return };
+    scene.freeze();
+    let dest = tempfile::tempdir().unwrap();
+    let mut command = oxcrypt(&scene, &["decrypt", "--jobs", "4", "--give-up-after", "600"]);
+    let mut decrypt = Child::start(command.arg(dest.path()).args(["dead", "hot"]));
+    poll(CEILING, || has_hot_files(dest.path()).then_some(())).expect("healthy files beside the dead one");
+    scene.thaw();
+    let ended = decrypt.ended_within(CEILING).expect("an end");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.output));
+    assert!(std::fs::read(dest.path().join("dead/large")).unwrap() == vec![9; LARGE]);
 }
 
 #[test]

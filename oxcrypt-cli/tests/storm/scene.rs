@@ -50,11 +50,19 @@ pub(crate) struct Scene {
 impl Scene {
     /// Brings it up; `None`, with a word on standard error, where nothing can be mounted.
     pub(crate) fn new(setting: Setting) -> Option<Self> {
+        Self::with(setting, |_| Ok(()))
+    }
+
+    /// The same, with more in its vault.
+    pub(crate) fn with(
+        setting: Setting,
+        more: impl FnOnce(&VaultBuilder<'_>) -> io::Result<()>,
+    ) -> Option<Self> {
         let limit = setting.max_background.to_string();
         let mut options = vec!["--allow-other", "--max-background", &limit];
         // Which stores let direct reads pass by their queue is known by their names.
         options.extend(if setting.async_dio { ["--async-dio"].as_slice() } else { &["--type", "rclone"] });
-        let store = Store::start(&options, |folder| fill(folder, setting.cold).unwrap())?;
+        let store = Store::start(&options, |folder| fill(folder, setting.cold, more).unwrap())?;
         let folder = tempfile::Builder::new().prefix("oxcrypt-scene-").tempdir().unwrap();
         // Whoever is not root has to get there.
         for path in [folder.path(), store.socket().parent().unwrap()] {
@@ -104,7 +112,11 @@ pub(crate) fn hot_content(number: usize) -> Vec<u8> {
     (0..=250).cycle().skip(number).take(HOT_LEN).collect()
 }
 
-fn fill(folder: &Path, cold: usize) -> io::Result<()> {
+fn fill(
+    folder: &Path,
+    cold: usize,
+    more: impl FnOnce(&VaultBuilder<'_>) -> io::Result<()>,
+) -> io::Result<()> {
     let storage = LocalStorage::open(folder)?;
     let builder = VaultBuilder::create(&storage, Recipe { passphrase: PASSPHRASE, ..Recipe::default() })?;
     let root = DirId::root();
@@ -121,5 +133,5 @@ fn fill(folder: &Path, cold: usize) -> io::Result<()> {
     for number in 0..cold {
         builder.file(&dir, &number.to_string(), &content)?;
     }
-    Ok(())
+    more(&builder)
 }

@@ -1,5 +1,6 @@
 //! The workers: decrypt files, and parts of large files.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 use super::super::copy::{BUFFER_LEN, Copy, Damage, Stopped};
 use super::super::folder::Existing;
 use super::super::progress::count;
-use super::super::queue::{Parts, Queue, Task};
+use super::super::queue::{Pace, Parts, Queue, Task};
 use super::super::unfinished::Unfinished;
 use super::{Found, Job};
 use crate::lock::lock;
@@ -79,7 +80,7 @@ impl Job<'_> {
                 failed: AtomicBool::new(false),
                 damage: Mutex::default(),
             });
-            return undecided.shared(Parts::new(shared, len, PART_LEN));
+            return undecided.shared(Parts::new(shared, len, PART_LEN, self.pace()));
         }
         drop(undecided);
         let step = |bytes| self.step(bytes);
@@ -131,11 +132,24 @@ impl Job<'_> {
         Ok(Some((file, to, attributes)))
     }
 
-    fn part(&self, shared: &Shared, range: Range<u64>, buffer: &mut Buffer) {
+    fn pace(&self) -> Pace {
+        if self.source.may_block() { Pace::AsAnswered } else { Pace::AtOnce }
+    }
+
+    fn part(&self, shared: &Arc<Shared>, range: Range<u64>, buffer: &mut Buffer) {
         let part_len = range.end - range.start;
+        let is_awaited = Cell::new(true);
+        let answered = || {
+            if is_awaited.take() {
+                self.queue.answered(shared);
+            }
+        };
         let to = lock(&shared.to).clone();
         if let Some(to) = to.filter(|_| !shared.failed.load(Ordering::Relaxed)) {
-            let step = |bytes| self.step(bytes) && !shared.failed.load(Ordering::Relaxed);
+            let step = |bytes| {
+                answered();
+                self.step(bytes) && !shared.failed.load(Ordering::Relaxed)
+            };
             let copy = Copy {
                 source: self.source,
                 file: &shared.file,
@@ -153,6 +167,8 @@ impl Job<'_> {
                 Err(_) => {}
             }
         }
+        answered();
+        self.queue.done(shared);
         if shared.left.fetch_sub(part_len, Ordering::AcqRel) > part_len {
             return;
         }
@@ -218,10 +234,10 @@ impl Job<'_> {
 }
 
 /// A file that was begun, until it is known whether it is shared; also where that is never known.
-struct Undecided<'q>(&'q Queue<Found, Arc<Shared>>);
+struct Undecided<'q>(&'q Queue<Found, Shared>);
 
 impl Undecided<'_> {
-    fn shared(self, parts: Parts<Arc<Shared>>) {
+    fn shared(self, parts: Parts<Shared>) {
         self.0.decided(Some(parts));
         std::mem::forget(self);
     }
