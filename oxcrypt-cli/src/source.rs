@@ -37,6 +37,12 @@ impl Source {
         Ok(Self { volume: Arc::new(volume), patience })
     }
 
+    /// The same vault, asked with less patience; `None` where that is no difference.
+    pub(crate) fn hurried(&self, patience: Duration) -> Option<Self> {
+        let differs = self.may_block() && patience < self.patience;
+        differs.then(|| Self { volume: Arc::clone(&self.volume), patience })
+    }
+
     /// The vault, for what needs no storage.
     pub(crate) fn vault(&self) -> &Vault {
         self.volume.vault()

@@ -12,7 +12,7 @@ use crate::source::{Buffer, Opened, Source};
 
 /// Bytes that are read, decrypted and written at a time: one read of the storage, and small enough for a processor's
 /// cache.
-const BLOCK_LEN: usize = 1 << 18;
+pub(crate) const BLOCK_LEN: usize = 1 << 18;
 
 /// As long as a buffer has to be: a block, and the byte that meets the end of a file.
 pub(crate) const BUFFER_LEN: usize = BLOCK_LEN + 1;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use oxcrypt_core::{ErrorKind, Node};
 
@@ -22,6 +23,9 @@ mod find;
 mod work;
 
 use work::Shared;
+
+/// How long a file is waited for, for each thing that is asked of it, while there are others that may answer.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the command line asked for.
 pub(crate) struct Settings {
@@ -55,6 +59,8 @@ pub(crate) enum Fatal {
 /// A run.
 pub(crate) struct Job<'j> {
     source: &'j Source,
+    /// The same for whatever is asked the first time; `None` where that gets all the patience there is.
+    hurried: Option<Source>,
     settings: Settings,
     console: &'j Console,
     interrupt: &'j Interrupt,
@@ -76,6 +82,8 @@ pub(crate) struct Found {
     name: String,
     /// Its length, where somebody watches how far it is; else 0.
     len: u64,
+    /// It did not answer when it was asked in a hurry.
+    is_set_aside: bool,
 }
 
 impl<'j> Job<'j> {
@@ -90,6 +98,7 @@ impl<'j> Job<'j> {
         let (storage_failed, could_keep) = (AtomicBool::new(false), AtomicBool::new(false));
         Self {
             source,
+            hurried: source.hurried(FIRST_PATIENCE),
             settings,
             console,
             interrupt,

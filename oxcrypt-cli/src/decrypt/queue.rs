@@ -1,4 +1,5 @@
-//! What is to be decrypted next: parts of large files that were begun, then files that the walk has found.
+//! What is to be decrypted next: parts of large files that were begun, then files that the walk has found, and at the
+//! end those that were set aside because they did not answer at once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -6,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::lock::lock;
 
-/// Files found and not begun. The walk waits while there are more.
+/// Files found and not begun, or set aside. The walk waits while there are more.
 const MAX_FILES: usize = 4096;
 
 /// Parts of a file that are under way at a time where storage may not answer; it is asked no more of one file anyway.
@@ -24,11 +25,13 @@ pub(crate) struct Queue<F, P> {
 struct State<F, P> {
     files: VecDeque<F>,
     parts: VecDeque<Parts<P>>,
-    /// Files begun of which nobody knows yet whether they are large.
+    /// Files to begin once more when there is nothing else to do, or when the walk waits for room.
+    later: VecDeque<F>,
+    /// Files begun of which nobody knows yet whether they are shared or set aside.
     undecided: usize,
     /// Workers that wait. Waking costs a call of the system, also where nobody sleeps.
     idle: usize,
-    /// The walk waits until there are no more files than this.
+    /// The walk waits until there are no more files to begin than this.
     room_at: Option<usize>,
     /// Nothing more will be found.
     closed: bool,
@@ -36,12 +39,28 @@ struct State<F, P> {
     stopped: bool,
 }
 
+impl<F, P> State<F, P> {
+    fn to_begin(&self) -> usize {
+        self.files.len() + self.later.len()
+    }
+
+    /// Whether it is time for what was set aside.
+    fn is_late(&self) -> bool {
+        self.closed || self.room_at.is_some()
+    }
+
+    fn take_file(&mut self) -> Option<F> {
+        let file = self.files.pop_front();
+        if file.is_none() && self.is_late() { self.later.pop_front() } else { file }
+    }
+}
+
 /// A file that is given out in parts.
 pub(crate) struct Parts<P> {
     file: Arc<P>,
     next: u64,
     part_len: u64,
-    len: u64,
+    end: u64,
     pace: Pace,
     /// Parts given out that are not done.
     under_way: usize,
@@ -60,9 +79,10 @@ pub(crate) enum Pace {
 }
 
 impl<P> Parts<P> {
-    /// `len` bytes of `file`, `part_len` at a time. Neither may be 0.
-    pub(crate) fn new(file: Arc<P>, len: u64, part_len: u64, pace: Pace) -> Self {
-        Self { file, next: 0, part_len, len, pace, under_way: 0, is_awaited: false }
+    /// A range of `file`, `part_len` bytes at a time. Neither may be empty.
+    pub(crate) fn new(file: Arc<P>, range: Range<u64>, part_len: u64, pace: Pace) -> Self {
+        let Range { start: next, end } = range;
+        Self { file, next, part_len, end, pace, under_way: 0, is_awaited: false }
     }
 
     fn is_open(&self) -> bool {
@@ -70,7 +90,7 @@ impl<P> Parts<P> {
     }
 
     fn take(&mut self) -> Range<u64> {
-        let range = self.next..(self.next + self.part_len).min(self.len);
+        let range = self.next..(self.next + self.part_len).min(self.end);
         self.next = range.end;
         self.under_way += 1;
         self.is_awaited = true;
@@ -80,7 +100,7 @@ impl<P> Parts<P> {
 
 /// What a worker does next.
 pub(crate) enum Task<F, P> {
-    /// A whole file. It must be [`decided`](Queue::decided) on soon.
+    /// A whole file. It must be [`decided`](Queue::decided) on, or [set aside](Queue::set_aside).
     File(F),
     /// A part of a file. It is to be told when it has [`answered`](Queue::answered) and when it is
     /// [`done`](Queue::done).
@@ -92,6 +112,7 @@ impl<F, P> Queue<F, P> {
         let state = State {
             files: VecDeque::new(),
             parts: VecDeque::new(),
+            later: VecDeque::new(),
             undecided: 0,
             idle: 0,
             room_at: None,
@@ -104,7 +125,7 @@ impl<F, P> Queue<F, P> {
     /// Adds a file; waits while there are too many. False if nothing more is begun.
     pub(crate) fn push(&self, file: F) -> bool {
         let mut state = lock(&self.state);
-        if state.files.len() >= MAX_FILES {
+        if state.to_begin() >= MAX_FILES {
             // Half of the room at once, so that the walk does not wake for each file.
             state = self.wait_for_room(state, MAX_FILES / 2);
         }
@@ -130,7 +151,11 @@ impl<F, P> Queue<F, P> {
         mut state: MutexGuard<'q, State<F, P>>,
         room_at: usize,
     ) -> MutexGuard<'q, State<F, P>> {
-        while state.files.len() > room_at && !state.stopped {
+        while state.to_begin() > room_at && !state.stopped {
+            if state.room_at.is_none() && !state.later.is_empty() {
+                // Whoever is idle makes room.
+                self.work.notify_all();
+            }
             state.room_at = Some(room_at);
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -147,7 +172,8 @@ impl<F, P> Queue<F, P> {
     /// Nothing more is begun: workers end when what they are at is done.
     pub(crate) fn stop(&self) {
         let mut state = lock(&self.state);
-        let dropped = (std::mem::take(&mut state.files), std::mem::take(&mut state.parts));
+        let files = [std::mem::take(&mut state.files), std::mem::take(&mut state.later)];
+        let dropped = (files, std::mem::take(&mut state.parts));
         state.stopped = true;
         drop(state);
         self.work.notify_all();
@@ -170,6 +196,24 @@ impl<F, P> Queue<F, P> {
         if wake {
             self.work.notify_all();
         }
+    }
+
+    /// Has a file that was begun, and is not decided on, begun once more when all others have been.
+    pub(crate) fn set_aside(&self, file: F) {
+        let mut state = lock(&self.state);
+        state.undecided -= 1;
+        let dropped = if state.stopped {
+            Some(file)
+        } else {
+            state.later.push_back(file);
+            None
+        };
+        let wake = state.idle > 0 && state.is_late();
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+        drop(dropped);
     }
 
     /// Says that the part of a file that was given out last is answered.
@@ -206,7 +250,7 @@ impl<F, P> Queue<F, P> {
                 && let Some(parts) = state.parts.get_mut(at)
             {
                 let (file, range) = (Arc::clone(&parts.file), parts.take());
-                if range.end >= parts.len {
+                if range.end >= parts.end {
                     state.parts.remove(at);
                     // That may have been all that they waited for.
                     let wake = state.closed && state.parts.is_empty() && state.idle > 0;
@@ -217,9 +261,9 @@ impl<F, P> Queue<F, P> {
                 }
                 return Some(Task::Part(file, range));
             }
-            if let Some(file) = state.files.pop_front() {
+            if let Some(file) = state.take_file() {
                 state.undecided += 1;
-                let wake = state.room_at.is_some_and(|room_at| state.files.len() <= room_at);
+                let wake = state.room_at.is_some_and(|room_at| state.to_begin() <= room_at);
                 drop(state);
                 if wake {
                     self.room.notify_one();
@@ -246,7 +290,7 @@ mod tests {
         assert!(queue.push("large") && queue.push("small"));
         queue.close();
         assert!(matches!(queue.next(), Some(Task::File("large"))));
-        queue.decided(Some(Parts::new(Arc::clone(&large), 25, 10, pace)));
+        queue.decided(Some(Parts::new(Arc::clone(&large), 0..25, 10, pace)));
         (queue, large)
     }
 
@@ -290,7 +334,7 @@ mod tests {
         let (queue, large) = (Queue::new(), Arc::new(()));
         assert!(queue.push("large"));
         assert!(matches!(queue.next(), Some(Task::File("large"))));
-        queue.decided(Some(Parts::new(Arc::clone(&large), 1_000, 1, Pace::AsAnswered)));
+        queue.decided(Some(Parts::new(Arc::clone(&large), 0..1_000, 1, Pace::AsAnswered)));
         for _ in 0..MAX_UNDER_WAY {
             assert!(part(&queue).is_some());
             queue.answered(&large);
@@ -302,6 +346,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_set_aside_comes_last_and_workers_stay_for_it() {
+        let queue: Queue<&str, ()> = Queue::new();
+        assert!(queue.push("dead") && queue.push("found"));
+        assert!(matches!(queue.next(), Some(Task::File("dead"))));
+        queue.set_aside("dead");
+        queue.close();
+        assert!(matches!(queue.next(), Some(Task::File("found"))));
+        queue.decided(None);
+        assert!(matches!(queue.next(), Some(Task::File("dead"))));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| queue.next());
+            queue.set_aside("still dead");
+            assert!(matches!(other.join().unwrap(), Some(Task::File("still dead"))));
+        });
+        queue.decided(None);
+        assert!(queue.next().is_none());
+    }
+
+    #[test]
+    fn what_was_set_aside_comes_earlier_where_it_keeps_the_walk_waiting() {
+        let queue: Queue<usize, ()> = Queue::new();
+        for file in 0..MAX_FILES {
+            queue.push(file);
+            assert!(matches!(queue.next(), Some(Task::File(_))));
+            queue.set_aside(file);
+        }
+        std::thread::scope(|scope| {
+            let walk = scope.spawn(|| queue.push(MAX_FILES));
+            for file in 0..MAX_FILES / 2 {
+                assert!(matches!(queue.next(), Some(Task::File(given)) if given == file));
+                queue.decided(None);
+            }
+            assert!(walk.join().unwrap());
+        });
+    }
+
+    #[test]
     fn no_worker_leaves_while_a_file_may_still_be_shared() {
         let queue: Queue<&str, ()> = Queue::new();
         queue.push("large");
@@ -309,7 +390,7 @@ mod tests {
         assert!(matches!(queue.next(), Some(Task::File("large"))));
         std::thread::scope(|scope| {
             let other = scope.spawn(|| part(&queue));
-            queue.decided(Some(Parts::new(Arc::new(()), 1, 1, Pace::AtOnce)));
+            queue.decided(Some(Parts::new(Arc::new(()), 0..1, 1, Pace::AtOnce)));
             assert_eq!(other.join().unwrap(), Some(0..1));
         });
         assert!(queue.next().is_none());

@@ -65,6 +65,24 @@ fn a_large_file_that_does_not_answer_leaves_workers_to_the_others() {
 }
 
 #[test]
+fn files_that_do_not_answer_are_asked_again_when_the_others_are_done() {
+    let Some(scene) = Scene::new(SETTING) else { return };
+    scene.freeze();
+    let dest = tempfile::tempdir().unwrap();
+    let mut command = oxcrypt(&scene, &["decrypt", "--jobs", "2", "--give-up-after", "600"]);
+    let mut decrypt = Child::start(command.arg(dest.path()).args(["cold", "hot"]));
+    poll(CEILING, || has_hot_files(dest.path()).then_some(())).expect("healthy files after the dead ones");
+    scene.thaw();
+    let ended = decrypt.ended_within(CEILING).expect("an end");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.output));
+    let cold = std::fs::read_dir(dest.path().join("cold")).unwrap();
+    assert_eq!(
+        cold.filter(|file| file.as_ref().unwrap().metadata().unwrap().len() > 0).count(),
+        SETTING.cold
+    );
+}
+
+#[test]
 fn cat_says_that_there_is_no_answer_and_prints_the_rest() {
     let Some(scene) = Scene::new(SETTING) else { return };
     scene.freeze();

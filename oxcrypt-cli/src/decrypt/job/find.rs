@@ -91,7 +91,8 @@ impl Job<'_> {
             len = self.source.attributes(node).map_or(0, |known| known.len);
             self.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
         }
-        self.queue.push(Found { node: Arc::clone(node), folder: Arc::clone(folder), name, len });
+        let (node, folder) = (Arc::clone(node), Arc::clone(folder));
+        self.queue.push(Found { node, folder, name, len, is_set_aside: false });
     }
 
     fn fit(&self, folder: &Folder, name: &str, path: Place<'_>) -> String {

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use oxcrypt_core::NodeAttributes;
 use zeroize::Zeroizing;
 
-use super::super::copy::{BUFFER_LEN, Copy, Damage, Stopped};
+use super::super::copy::{BLOCK_LEN, BUFFER_LEN, Copy, Damage, Stopped};
 use super::super::folder::Existing;
 use super::super::progress::count;
 use super::super::queue::{Pace, Parts, Queue, Task};
@@ -18,7 +18,7 @@ use super::super::unfinished::Unfinished;
 use super::{Found, Job};
 use crate::lock::lock;
 use crate::printable::printable;
-use crate::source::{Buffer, Opened};
+use crate::source::{Buffer, Opened, Source};
 
 /// A file longer than this is shared by all workers, this many bytes at a time.
 const PART_LEN: u64 = 8 << 20;
@@ -53,59 +53,75 @@ impl Job<'_> {
         }
     }
 
-    /// Decrypts a file, or finds that it is to be shared.
+    /// Decrypts a file, or the beginning of one that is to be shared, or sets it aside.
     fn file(&self, found: Found, buffer: &mut Buffer) {
         let undecided = Undecided(&self.queue);
-        let (file, to, attributes) = match self.begin(&found) {
+        let source = self.hurried.as_ref().filter(|_| !found.is_set_aside).unwrap_or(self.source);
+        let (file, to, attributes) = match self.begin(source, &found) {
             Ok(Some(begun)) => begun,
             Ok(None) => {
                 self.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
                 return count(&self.counts.skipped);
             }
-            Err(stopped) => {
-                self.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
-                return self.stopped(&found, stopped);
-            }
+            Err(stopped) => return self.set_aside(found, stopped, 0, undecided),
         };
         let len = file.torn().map_or(file.len(), |torn| torn.readable);
         let modified = attributes.modified;
-        if len > PART_LEN {
-            let shared = Arc::new(Shared {
-                found,
-                file,
-                to: Mutex::new(Some(Arc::new(to))),
-                len,
-                modified,
-                left: AtomicU64::new(len),
-                failed: AtomicBool::new(false),
-                damage: Mutex::default(),
-            });
-            return undecided.shared(Parts::new(shared, len, PART_LEN, self.pace()));
-        }
-        drop(undecided);
-        let step = |bytes| self.step(bytes);
-        let copy = Copy {
-            source: self.source,
-            file: &file,
-            to: &to,
-            len,
-            keep_damaged: self.settings.keep_damaged,
-            step: &step,
+        // Nobody else has to do with a large file before it has answered.
+        let alone = if len > PART_LEN { BLOCK_LEN as u64 } else { len };
+        let copied = Cell::new(0);
+        let step = |bytes| {
+            copied.set(copied.get() + bytes);
+            self.step(bytes)
         };
-        match copy.range(0..len, buffer) {
-            Ok(damage) => self.finish(&found, &file, to, len, modified, &damage),
-            Err(stopped) => self.stopped(&found, stopped),
+        let copy =
+            Copy { source, file: &file, to: &to, len, keep_damaged: self.settings.keep_damaged, step: &step };
+        let damage = match copy.range(0..alone, buffer) {
+            Ok(damage) => damage,
+            Err(stopped) => return self.set_aside(found, stopped, copied.get(), undecided),
+        };
+        if alone == len {
+            return self.finish(&found, &file, to, len, modified, &damage);
         }
+        let shared = Arc::new(Shared {
+            found,
+            file,
+            to: Mutex::new(Some(Arc::new(to))),
+            len,
+            modified,
+            left: AtomicU64::new(len - alone),
+            failed: AtomicBool::new(false),
+            damage: Mutex::new(damage),
+        });
+        undecided.shared(Parts::new(shared, alone..len, PART_LEN, self.pace()));
+    }
+
+    /// Sets a file aside that did not answer in a hurry, after so many bytes of it. Of any other the end is told.
+    fn set_aside(&self, found: Found, stopped: Stopped, copied: u64, undecided: Undecided<'_>) {
+        let is_slow = matches!(&stopped, Stopped::Source(error) if error.is_timeout());
+        if self.hurried.is_none() || found.is_set_aside || !is_slow {
+            self.counts.passed_bytes.fetch_add(found.len.saturating_sub(copied), Ordering::Relaxed);
+            return self.stopped(&found, stopped);
+        }
+        self.counts.bytes.fetch_sub(copied, Ordering::Relaxed);
+        self.counts.passed_bytes.fetch_sub(copied, Ordering::Relaxed);
+        let path = found.node.path().to_string();
+        self.console.detail(format_args!("{}: no answer yet; asked again later", printable(&path)));
+        undecided.set_aside(Found { is_set_aside: true, ..found });
     }
 
     /// Opens both sides. `None` if what is there already is right.
-    fn begin(&self, found: &Found) -> Result<Option<(Opened, Unfinished, NodeAttributes)>, Stopped> {
+    fn begin(
+        &self,
+        source: &Source,
+        found: &Found,
+    ) -> Result<Option<(Opened, Unfinished, NodeAttributes)>, Stopped> {
         match found.folder.existing(&found.name).map_err(Stopped::Destination)? {
             Some(Existing::OfThisRun) => {
                 return Err(Stopped::NameTaken);
             }
             Some(Existing::File { len, modified }) if self.settings.resume => {
-                let attributes = self.source.attributes(&found.node).map_err(Stopped::Source)?;
+                let attributes = source.attributes(&found.node).map_err(Stopped::Source)?;
                 if attributes.torn.is_none()
                     && attributes.len == len
                     && same_time(attributes.modified, modified)
@@ -121,12 +137,12 @@ impl Job<'_> {
             }
             _ => {}
         }
-        let file = self.source.open(&found.node).map_err(Stopped::Source)?;
+        let file = source.open(&found.node).map_err(Stopped::Source)?;
         if let Some(torn) = file.torn().filter(|torn| !self.settings.keep_damaged || torn.readable == 0) {
             return Err(Stopped::CutOff(torn));
         }
         // Known since the file was opened.
-        let attributes = self.source.attributes(&found.node).map_err(Stopped::Source)?;
+        let attributes = source.attributes(&found.node).map_err(Stopped::Source)?;
         let to = Unfinished::begin(&found.folder, attributes.owner.map(|owner| owner.mode))
             .map_err(Stopped::Destination)?;
         Ok(Some((file, to, attributes)))
@@ -233,12 +249,17 @@ impl Job<'_> {
     }
 }
 
-/// A file that was begun, until it is known whether it is shared; also where that is never known.
+/// A file that was begun, until it is known whether it is shared or set aside; also where that is never known.
 struct Undecided<'q>(&'q Queue<Found, Shared>);
 
 impl Undecided<'_> {
     fn shared(self, parts: Parts<Shared>) {
         self.0.decided(Some(parts));
+        std::mem::forget(self);
+    }
+
+    fn set_aside(self, found: Found) {
+        self.0.set_aside(found);
         std::mem::forget(self);
     }
 }
