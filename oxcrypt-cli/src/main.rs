@@ -14,6 +14,7 @@ mod interrupt;
 mod lock;
 #[cfg(target_os = "linux")]
 mod log_file;
+mod looks;
 #[cfg(target_os = "linux")]
 mod mount_options;
 #[cfg(target_os = "linux")]

@@ -11,11 +11,13 @@ use oxcrypt_io::volume::{Error, Volume, VolumeOptions};
 use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Result};
+use crate::looks::Problem;
 
 /// What is read into; wiped when dropped.
 pub(crate) type Buffer = Zeroizing<Vec<u8>>;
 
-/// An open vault. Every method blocks, and where storage may hang, for no longer than the patience it was given.
+/// An open vault; its copies are the same one. Every method blocks, and where storage may hang, for no longer than the patience it was given.
+#[derive(Clone)]
 pub(crate) struct Source {
     volume: Arc<Volume>,
     patience: Duration,
@@ -64,14 +66,15 @@ impl Source {
     }
 
     /// The node of a listed entry, or why there is none.
-    pub(crate) fn node(&self, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, String> {
+    pub(crate) fn node(&self, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, Problem> {
         match entry {
             Entry::Sound(found) => {
                 let (within, found) = (Arc::clone(dir), found.clone());
-                self.ask(dir, move |vault, now| vault.node(&within, &found, now))
-                    .map_err(|error| error.to_string())
+                self.ask(dir, move |vault, now| vault.node(&within, &found, now)).map_err(Problem::from)
             }
-            Entry::Damaged(damaged) => Err(format!("{} ({})", damaged.damage(), damaged.path())),
+            Entry::Damaged(damaged) => {
+                Err(Problem::new(format_args!("{} ({})", damaged.damage(), damaged.path())))
+            }
         }
     }
 

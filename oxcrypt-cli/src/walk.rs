@@ -1,11 +1,12 @@
 //! Everything below a directory, depth first, one entry at a time: memory is bounded by depth and by what the largest
-//! directories on the way hold, not by the vault.
+//! directories on the way hold, not by the vault. Where storage may hang, the next directories are listed meanwhile.
 
 use std::sync::Arc;
 
 use oxcrypt_core::{Entry, Listing, Node, NodeKind, Visit, Visits};
 use oxcrypt_io::volume::Error;
 
+use crate::looks::{Look, Looks, Problem, Wanted};
 use crate::source::Source;
 
 /// One entry of a walk.
@@ -14,27 +15,45 @@ pub(crate) struct Item {
     pub(crate) depth: usize,
     /// Nothing follows in the same directory.
     pub(crate) is_last: bool,
-    /// The directory it is in.
-    pub(crate) dir: Arc<Node>,
-    /// The name it is shown under; the host's name where the entry has none.
-    pub(crate) name: String,
-    /// Stored otherwise than it should be, as sync clients do with copies.
-    pub(crate) is_conflict: bool,
-    /// What it is, if that can be told.
-    pub(crate) node: Option<Arc<Node>>,
-    /// Why that cannot be told, or why a directory's entries cannot. Holds ciphertext paths only.
-    pub(crate) problem: Option<String>,
+    /// What it is, and what else was wanted of it.
+    pub(crate) look: Look,
+    /// Something of it gave no answer in time.
+    pub(crate) is_late: bool,
+    /// Why it cannot be told what it is, or why a directory's entries cannot.
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Item {
+    /// An entry that no walk led to.
+    pub(crate) fn alone(mut look: Look) -> Self {
+        let is_late = look.is_late();
+        let problem = look.problem().or_else(|| look.listing.take()?.err());
+        Self { depth: 0, is_last: true, look, is_late, problem }
+    }
+
+    /// What it is, if that can be told.
+    pub(crate) fn node(&self) -> Option<&Arc<Node>> {
+        self.look.node.as_ref().ok()
+    }
+
+    /// The name it is shown under; the host's name where the entry has none.
+    pub(crate) fn name(&self) -> &str {
+        self.look.entry.shown()
+    }
+
+    /// Stored otherwise than it should be, as sync clients do with copies.
+    pub(crate) fn is_conflict(&self) -> bool {
+        is_conflict(&self.look.entry)
+    }
+
     /// Whether what is in it comes next.
     pub(crate) fn is_entered(&self) -> bool {
-        self.problem.is_none() && self.node.as_ref().is_some_and(|node| node.kind() == NodeKind::Directory)
+        self.problem.is_none() && self.node().is_some_and(|node| node.kind() == NodeKind::Directory)
     }
 
     /// Where it is in the vault.
     pub(crate) fn path(&self) -> String {
-        join(&self.dir.path().to_string(), &self.name)
+        join(&self.look.dir.path().to_string(), self.name())
     }
 }
 
@@ -46,23 +65,26 @@ pub(crate) fn join(dir: &str, name: &str) -> String {
 /// Walks below a directory. Ends also where a damaged vault leads in circles.
 pub(crate) struct Walk<'v> {
     source: &'v Source,
+    wanted: Wanted,
     levels: Vec<Level>,
     visits: Visits,
 }
 
 struct Level {
-    dir: Arc<Node>,
-    listing: Arc<Listing>,
-    next: usize,
+    looks: Looks,
+    /// Entries that are still to come.
+    left: usize,
 }
 
 impl<'v> Walk<'v> {
-    /// Begins with the entries of `dir`, which is listed now.
-    pub(crate) fn below(source: &'v Source, dir: &Arc<Node>) -> Result<Self, Error> {
+    /// Begins with the entries of `dir`, which is listed now. Of all others it wants a listing, and what `wanted` says.
+    pub(crate) fn below(source: &'v Source, dir: &Arc<Node>, wanted: Wanted) -> Result<Self, Error> {
         let mut visits = Visits::default();
         visits.enter(dir);
         let listing = source.list(dir)?;
-        Ok(Self { source, levels: vec![Level { dir: Arc::clone(dir), listing, next: 0 }], visits })
+        let wanted = Wanted { listing: true, ..wanted };
+        let levels = vec![Level::new(source, dir, &listing, wanted)];
+        Ok(Self { source, wanted, levels, visits })
     }
 
     /// Leaves out what is below the directory that was given last.
@@ -70,7 +92,8 @@ impl<'v> Walk<'v> {
         self.levels.pop();
     }
 
-    fn enter(&mut self, dir: &Arc<Node>) -> Option<String> {
+    /// Goes on with what is in a directory, if that can be.
+    fn enter(&mut self, dir: &Arc<Node>, listing: Result<Arc<Listing>, Problem>) -> Option<Problem> {
         let refusal = match self.visits.enter(dir) {
             Visit::First | Visit::Again => None,
             Visit::Refused => {
@@ -79,15 +102,21 @@ impl<'v> Walk<'v> {
             Visit::TooDeep => Some("it lies in more directories than are followed"),
         };
         if let Some(refusal) = refusal {
-            return Some(refusal.to_owned());
+            return Some(Problem::new(refusal));
         }
-        match self.source.list(dir) {
+        match listing {
             Ok(listing) => {
-                self.levels.push(Level { dir: Arc::clone(dir), listing, next: 0 });
+                self.levels.push(Level::new(self.source, dir, &listing, self.wanted));
                 None
             }
-            Err(error) => Some(error.to_string()),
+            Err(problem) => Some(problem),
         }
+    }
+}
+
+impl Level {
+    fn new(source: &Source, dir: &Arc<Node>, listing: &Arc<Listing>, wanted: Wanted) -> Self {
+        Self { looks: Looks::at(source, dir, listing, wanted), left: listing.entries().len() }
     }
 }
 
@@ -95,33 +124,21 @@ impl Iterator for Walk<'_> {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
-        let (depth, level) = loop {
+        let (depth, is_last, mut look) = loop {
             let depth = self.levels.len().checked_sub(1)?;
             let level = self.levels.last_mut()?;
-            if level.next < level.listing.entries().len() {
-                break (depth, level);
+            if let Some(look) = level.looks.next() {
+                level.left -= 1;
+                break (depth, level.left == 0, look);
             }
             self.levels.pop();
         };
-        let (dir, listing, at) = (Arc::clone(&level.dir), Arc::clone(&level.listing), level.next);
-        level.next += 1;
-        let entry = listing.entries().get(at)?;
-        let (node, mut problem) = match self.source.node(&dir, entry) {
-            Ok(node) => (Some(node), None),
-            Err(problem) => (None, Some(problem)),
+        let is_late = look.is_late();
+        let problem = match (&look.node, look.listing.take()) {
+            (Ok(node), Some(listing)) => self.enter(&Arc::clone(node), listing),
+            _ => look.problem(),
         };
-        if let Some(directory) = node.as_ref().filter(|node| node.kind() == NodeKind::Directory) {
-            problem = self.enter(directory);
-        }
-        Some(Item {
-            depth,
-            is_last: at + 1 == listing.entries().len(),
-            dir,
-            name: entry.shown().to_owned(),
-            is_conflict: is_conflict(entry),
-            node,
-            problem,
-        })
+        Some(Item { depth, is_last, look, is_late, problem })
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::args::TreeArgs;
 use crate::exit::{Code, Failure, Result};
+use crate::looks::Wanted;
 use crate::open;
 use crate::printable::printable;
 use crate::session::Session;
@@ -22,7 +23,8 @@ struct Counts {
 pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
     let source = open::source(&args.vault, &VaultOptions::default(), session)?;
     let start = open::resolve(&source, &args.path, Follow::Always)?;
-    let walk = Walk::below(&source, &start).map_err(|error| Failure::entry(&start.path(), &error))?;
+    let wanted = Wanted { target: true, ..Wanted::default() };
+    let walk = Walk::below(&source, &start, wanted).map_err(|error| Failure::entry(&start.path(), &error))?;
     let mut counts = Counts::default();
     // For each level whether more follows there.
     let mut open_levels: Vec<bool> = Vec::new();
@@ -31,18 +33,13 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
         session.out.line(name)?;
     }
     for item in walk {
-        let kind = item.node.as_ref().map(|node| node.kind());
-        let mut problem = item.problem.clone();
-        let target = match &item.node {
-            Some(node) if node.kind() == NodeKind::Symlink => match source.read_link(node) {
-                Ok(target) => Some(target.to_string()),
-                Err(error) => {
-                    problem = Some(error.to_string());
-                    None
-                }
-            },
-            _ => None,
+        let kind = item.node().map(|node| node.kind());
+        let (target, broken) = match &item.look.target {
+            Some(Ok(target)) => (Some(target.to_string()), None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
         };
+        let problem = broken.or(item.problem.as_ref()).map(ToString::to_string);
         counts.add(&item, problem.is_some());
         if let Some(problem) = &problem {
             session.console.error(format_args!("{}: {problem}", printable(&item.path())));
@@ -53,7 +50,7 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
                 "depth": item.depth,
                 "type": kind_name(kind),
                 "target": target,
-                "conflict": item.is_conflict.then_some(true),
+                "conflict": item.is_conflict().then_some(true),
                 "error": problem,
             });
             session.out.object(object)?;
@@ -66,7 +63,7 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
             } else {
                 "\u{251c}\u{2500}\u{2500} "
             });
-            line.push_str(&session.out.name(&item.name));
+            line.push_str(&session.out.name(item.name()));
             match (&target, &problem) {
                 (Some(target), _) => line.extend([" -> ", &session.out.name(target)]),
                 (None, Some(_)) => line.push_str("  [damaged or unreadable]"),
@@ -91,7 +88,7 @@ pub(crate) fn run(args: &TreeArgs, session: &mut Session) -> Result<()> {
 impl Counts {
     fn add(&mut self, item: &Item, failed: bool) {
         self.failed += u64::from(failed);
-        match item.node.as_ref().map(|node| node.kind()) {
+        match item.node().map(|node| node.kind()) {
             Some(NodeKind::Directory) => self.directories += 1,
             Some(NodeKind::File) => self.files += 1,
             Some(NodeKind::Symlink) => self.links += 1,

@@ -147,9 +147,7 @@ impl<'j> Job<'j> {
                     })
                 })
                 .collect();
-            for start in starts {
-                self.find_below(start, dest);
-            }
+            self.find(starts, dest);
             self.counts.found_all();
             self.queue.close();
             for worker in workers {

@@ -33,6 +33,8 @@ struct State<F, P> {
     idle: usize,
     /// The walk waits until there are no more files to begin than this.
     room_at: Option<usize>,
+    /// The walk looks for what did not answer it at first.
+    found_first: bool,
     /// Nothing more will be found.
     closed: bool,
     /// Nothing more is begun.
@@ -46,7 +48,7 @@ impl<F, P> State<F, P> {
 
     /// Whether it is time for what was set aside.
     fn is_late(&self) -> bool {
-        self.closed || self.room_at.is_some()
+        self.found_first || self.closed || self.room_at.is_some()
     }
 
     fn take_file(&mut self) -> Option<F> {
@@ -116,6 +118,7 @@ impl<F, P> Queue<F, P> {
             undecided: 0,
             idle: 0,
             room_at: None,
+            found_first: false,
             closed: false,
             stopped: false,
         };
@@ -161,6 +164,12 @@ impl<F, P> Queue<F, P> {
         }
         state.room_at = None;
         state
+    }
+
+    /// Whatever is found from now on did not answer at first, and so it is time for what was set aside.
+    pub(crate) fn found_first(&self) {
+        lock(&self.state).found_first = true;
+        self.work.notify_all();
     }
 
     /// Nothing more will be found: workers end when all is done.

@@ -1,5 +1,6 @@
 //! Commands that read a vault whose storage hangs.
 
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -80,6 +81,85 @@ fn files_that_do_not_answer_are_asked_again_when_the_others_are_done() {
         cold.filter(|file| file.as_ref().unwrap().metadata().unwrap().len() > 0).count(),
         SETTING.cold
     );
+}
+
+/// Puts directories in a directory of their own, each with a file; tells where the entries of each lie.
+fn directories(builder: &VaultBuilder<'_>, name: &str, count: usize) -> io::Result<Vec<String>> {
+    let dir = builder.directory(&DirId::root(), name)?;
+    let inner = (0..count).map(|number| {
+        let id = builder.directory(&dir, &number.to_string())?;
+        builder.file(&id, "file", b"inside")?;
+        Ok(builder.content_dir(&id)?.as_str().to_owned())
+    });
+    inner.collect()
+}
+
+#[test]
+fn directories_that_do_not_answer_are_asked_again_when_the_others_are_done() {
+    const DEAD: usize = 3;
+    let mut places = Vec::new();
+    let more = |builder: &VaultBuilder<'_>| directories(builder, "dead", DEAD).map(|told| places = told);
+    let Some(scene) = Scene::with(SETTING, more) else { return };
+    for place in &places {
+        scene.store.command(&format!("freeze all {place}**"));
+    }
+    let dest = tempfile::tempdir().unwrap();
+    let mut command = oxcrypt(&scene, &["decrypt", "--give-up-after", "600"]);
+    let mut decrypt = Child::start(command.arg(dest.path()).args(["dead", "hot"]));
+    poll(CEILING, || has_hot_files(dest.path()).then_some(()))
+        .expect("healthy files beside dead directories");
+    scene.thaw();
+    let ended = decrypt.ended_within(CEILING).expect("an end");
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.output));
+    for number in 0..DEAD {
+        let file = dest.path().join(format!("dead/{number}/file"));
+        assert_eq!(std::fs::read(file).unwrap(), b"inside");
+    }
+}
+
+#[test]
+fn entries_that_do_not_answer_are_all_waited_for_at_the_same_time() {
+    const DEAD: usize = 20;
+    let mut places = Vec::new();
+    let more = |builder: &VaultBuilder<'_>| directories(builder, "dead", DEAD).map(|told| places = told);
+    let Some(scene) = Scene::with(SETTING, more) else { return };
+    for words in [&["ls", "-R"][..], &["tree"]] {
+        for place in &places {
+            // Names may be known to the kernel from the last time.
+            scene.store.command(&format!("freeze opendir {place}"));
+        }
+        let mut child = Child::start(oxcrypt(&scene, words).arg("dead"));
+        scene.store.command(&format!("await held {DEAD} 60s"));
+        scene.thaw();
+        let ended = child.ended_within(CEILING).expect("an end");
+        let said = String::from_utf8_lossy(&ended.output);
+        assert_eq!(ended.status.code(), Some(0), "{words:?}: {said}");
+        assert_eq!(said.matches("file\n").count(), DEAD, "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn attributes_that_do_not_come_are_all_waited_for_at_the_same_time() {
+    const DEAD: usize = 20;
+    let mut places = Vec::new();
+    let more = |builder: &VaultBuilder<'_>| {
+        let dir = builder.directory(&DirId::root(), "dead")?;
+        for number in 0..DEAD {
+            places.push(builder.file(&dir, &number.to_string(), b"short")?.as_str().to_owned());
+        }
+        Ok(())
+    };
+    let Some(scene) = Scene::with(SETTING, more) else { return };
+    for place in &places {
+        scene.store.command(&format!("freeze lookup,getattr {place}"));
+    }
+    let mut child = Child::start(oxcrypt(&scene, &["ls", "-l"]).arg("dead"));
+    scene.store.command(&format!("await held {DEAD} 60s"));
+    scene.thaw();
+    let ended = child.ended_within(CEILING).expect("an end");
+    let said = String::from_utf8_lossy(&ended.output);
+    assert_eq!(ended.status.code(), Some(0), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with('-')).count(), DEAD, "{said}");
 }
 
 #[test]
