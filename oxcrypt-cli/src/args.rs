@@ -5,6 +5,7 @@ mod mount;
 pub(crate) use mount::{MountArgs, StatusArgs, UnmountArgs};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,9 @@ Exit codes:
   4    not a vault, or not one that can be opened
   5    the storage, the destination or the mount failed
   130  interrupted";
+
+const UNLOCK_PATIENCE: &str =
+    "How long to wait for storage that does not answer, until the vault is unlocked";
 
 /// Reads Cryptomator vaults: mounts them, lists them, prints files, decrypts them to a folder. Never changes a vault.
 #[derive(Debug, Parser)]
@@ -80,7 +84,7 @@ Examples:
 The first line is the entry; for a directory a second one is the folder that its entries lie in.")]
     Locate(LocateArgs),
     /// Mount a vault: its files in a folder, for every program
-    #[command(after_help = mount::MOUNT_HELP, mut_arg("give_up_after", |arg| arg.hide(true)))]
+    #[command(after_help = mount::MOUNT_HELP, mut_arg("give_up_after", |arg| arg.help(UNLOCK_PATIENCE)))]
     Mount(Box<MountArgs>),
     /// Unmount a vault
     #[command(after_help = mount::UNMOUNT_HELP)]
@@ -109,6 +113,13 @@ pub(crate) struct VaultArgs {
     /// How long to wait for storage that does not answer, for each thing that is asked of it
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub(crate) give_up_after: u32,
+}
+
+impl VaultArgs {
+    /// How long to wait for each thing that is asked of storage.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(u64::from(self.give_up_after))
+    }
 }
 
 #[derive(Args, Debug)]

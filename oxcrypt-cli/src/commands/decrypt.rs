@@ -22,14 +22,18 @@ const PATIENT_WORKERS: usize = 32;
 const TREE_CACHE: usize = 8 << 20;
 
 pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
-    refuse_inside(&args.dest, &args.vault.vault)?;
+    let (dest, vault) = (args.dest.clone(), args.vault.vault.clone());
+    let vault = open::within(args.vault.patience(), move || {
+        refuse_inside(&dest, &vault)?;
+        Ok(id_of(&vault))
+    })?;
     // Everything is read once, so there is no point in keeping much of it.
     let options = VaultOptions::default().chunk_cache_bytes(0).tree_cache_bytes(TREE_CACHE);
     let source = open::source(&args.vault, &options, session)?;
     raise_file_limit();
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());
-    let options = Options { force: args.force, resume: args.resume, vault: id_of(&args.vault.vault) };
+    let options = Options { force: args.force, resume: args.resume, vault };
     let dest = Folder::open(&args.dest, options).map_err(|error| {
         Failure::failed(format_args!("cannot decrypt to {}: {error}", args.dest.display()))
     })?;

@@ -13,7 +13,8 @@ use crate::printable::printable;
 use crate::session::Session;
 
 pub(crate) fn run(folder: &Path, session: &mut Session) -> Result<()> {
-    let info = open::find(folder, Reader::Command)?.info()?;
+    let locked = open::find(folder, Reader::Command, open::PATIENCE)?;
+    let info = open::within(open::PATIENCE, move || Ok(locked.info()?))?;
     if session.out.is_json() { session.out.object(as_json(&info)) } else { print(&info, &mut session.out) }
 }
 

@@ -15,7 +15,8 @@ use crate::source::Source;
 pub(crate) fn run(args: &LocateArgs, session: &mut Session) -> Result<()> {
     let text = args.path.to_str().ok_or_else(|| Failure::usage("the path is not UTF-8"))?;
     if args.reverse {
-        let path = in_vault(&args.vault.vault, &args.path)
+        let (folder, path) = (args.vault.vault.clone(), args.path.clone());
+        let path = open::within(args.vault.patience(), move || Ok(in_vault(&folder, &path)))?
             .ok_or_else(|| Failure::usage(format_args!("{text} is no path in the vault's folder")))?;
         let source = open::source(&args.vault, &VaultOptions::default(), session)?;
         reverse(source.vault(), &path, session)

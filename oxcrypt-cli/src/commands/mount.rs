@@ -50,7 +50,7 @@ fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()
     let mut tries = if args.vault.passphrase.is_asked_for() { open::TRIES } else { 1 };
     loop {
         // What is no vault is told before anybody types.
-        drop(open::find(&plan.vault, Reader::Daemon)?.expect_passphrase()?);
+        drop(open::find(&plan.vault, Reader::Daemon, args.vault.patience())?.expect_passphrase()?);
         let passphrase = args.vault.passphrase.bytes(&session.interrupt)?;
         tries -= 1;
         match background::start(&passphrase, args.vault.passphrase.variable()) {
@@ -67,7 +67,7 @@ fn stay(args: &MountArgs, session: &Session) -> Result<()> {
     let plan = plan(args);
     let (mut parent, passphrase) = Parent::meet()
         .map_err(|error| Failure::failed(format_args!("the command that started this is gone: {error}")))?;
-    let ended = plan.and_then(|plan| serve(args, plan, &passphrase, &mut parent, session));
+    let ended = plan.and_then(|plan| serve(args, plan, passphrase, &mut parent, session));
     if let Err(failure) = &ended {
         if let Some(text) = failure.text() {
             parent.say(format_args!("oxcrypt: {text}"));
@@ -82,7 +82,7 @@ fn stay(args: &MountArgs, session: &Session) -> Result<()> {
 fn serve(
     args: &MountArgs,
     plan: Plan,
-    passphrase: &Passphrase,
+    passphrase: Passphrase,
     parent: &mut Parent,
     session: &Session,
 ) -> Result<()> {
@@ -96,7 +96,8 @@ fn serve(
     let folder = plan.vault.clone();
     let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
     let options = daemon.vault_options().max_scrypt_memory(u64::from(args.vault.max_scrypt_memory) << 20);
-    let vault = open::find(&folder, Reader::Daemon)?.expect_passphrase()?.unlock(passphrase, &options)?;
+    let locked = open::find(&folder, Reader::Daemon, args.vault.patience())?.expect_passphrase()?;
+    let vault = open::unlock_found(locked, passphrase, &options, args.vault.patience())??;
     for warning in vault.warnings() {
         log::warn!("{warning}");
         if !session.console.is_quiet() {
@@ -109,10 +110,14 @@ fn serve(
 /// Puts together what the command line says, and refuses what cannot be.
 fn plan(args: &MountArgs) -> Result<Plan> {
     let mut wishes = Wishes::read(args)?;
-    let vault = args.vault.vault.canonicalize().unwrap_or_else(|_| args.vault.vault.clone());
-    // What is no vault has messages of its own, from whoever opens it.
     let mountpoint = places::absolute(&args.mountpoint)?;
-    places::check(&vault, &mountpoint, wishes.nonempty)?;
+    let (folder, at, nonempty) = (args.vault.vault.clone(), mountpoint.clone(), wishes.nonempty);
+    let vault = open::within(args.vault.patience(), move || {
+        // What is no vault has messages of its own, from whoever opens it.
+        let vault = folder.canonicalize().unwrap_or(folder);
+        places::check(&vault, &at, nonempty)?;
+        Ok(vault)
+    })?;
     wishes.mount.source = vault.display().to_string();
 
     let no_dir = |error: io::Error| Failure::failed(format_args!("no place for the control socket: {error}"));

@@ -163,6 +163,33 @@ fn attributes_that_do_not_come_are_all_waited_for_at_the_same_time() {
 }
 
 #[test]
+fn unlocking_is_given_up_where_storage_does_not_answer() {
+    let Some(scene) = Scene::new(SETTING) else { return };
+    let place = tempfile::tempdir().unwrap();
+    let at = place.path().to_str().unwrap();
+    for (rule, words, more) in [
+        ("read vault.cryptomator", &["ls"][..], &[][..]),
+        ("read vault.cryptomator", &["mount"], &[at]),
+        ("read vault.cryptomator", &["mount", "--foreground"], &[at]),
+        ("all **", &["cat"], &["hot/1"]),
+        ("all **", &["decrypt"], &[at]),
+        ("all **", &["mount"], &[at]),
+    ] {
+        scene.store.command(&format!("freeze {rule}"));
+        let mut command = oxcrypt(&scene, &[words, &["--give-up-after", "1"]].concat());
+        let mut child = Child::start(command.args(more));
+        let over = poll(CEILING, || is_over(&child).then_some(()));
+        // A thread that the store does not let go of keeps what is left of the process.
+        scene.thaw();
+        let ended = child.ended_within(CEILING).expect("an end");
+        let said = String::from_utf8_lossy(&ended.output);
+        assert!(over.is_some(), "{words:?} waited for the store: {said}");
+        assert_eq!(ended.status.code(), Some(5), "{words:?}: {said}");
+        assert!(said.contains("its storage did not answer in time"), "{words:?}: {said}");
+    }
+}
+
+#[test]
 fn cat_says_that_there_is_no_answer_and_prints_the_rest() {
     let Some(scene) = Scene::new(SETTING) else { return };
     scene.freeze();
@@ -202,6 +229,12 @@ fn ctrl_c_ends_each_command_within_a_second_or_so_while_storage_hangs() {
         assert!(matches!(ended.status.code(), Some(130)), "{words:?}: {:?}", ended.status);
         assert!(!Path::new(dest).join("cold").exists(), "{words:?}");
     }
+}
+
+/// Whether a process has ended, or waits for nothing but threads of it that hang in the kernel.
+fn is_over(child: &Child) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
+    stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }
 
 fn interrupt(child: &Child) {
