@@ -183,7 +183,8 @@ pub(crate) struct LocateArgs {
     pub(crate) vault: VaultArgs,
     /// A path in the vault; with --reverse one in the vault's folder
     pub(crate) path: PathBuf,
-    /// Tell which entry a file or folder of the vault's folder belongs to
+    /// Tell which entry a file or folder of the vault's folder belongs to; where storage does not answer, the search
+    /// waits for it without a limit
     #[arg(long, short)]
     pub(crate) reverse: bool,
 }
