@@ -58,6 +58,7 @@ use crate::sched::{Scheduler, Snapshot};
 
 mod answer;
 mod error;
+mod look_ahead;
 mod open_file;
 mod ops;
 mod options;
@@ -75,6 +76,7 @@ pub use options::{Deadlines, VolumeOptions};
 pub use oxcrypt_core::Cleartext;
 pub use question::Question;
 
+use look_ahead::Names;
 use pace::Pace;
 use question::{Ask, Pending, take_one};
 use space::KnownSpace;
@@ -94,6 +96,7 @@ struct Shared {
     scheduler: Scheduler<Key, Value>,
     options: VolumeOptions,
     space: Mutex<KnownSpace>,
+    names: Names,
 }
 
 /// What operations work with: the vault, and its time.
@@ -119,7 +122,8 @@ impl Volume {
         let scheduler = Scheduler::start(limits, Arc::clone(&clock))?;
         let born_at = clock.now();
         let store = Arc::new(Store { vault, clock, born: Instant::now(), born_at, pace: Pace::default() });
-        let shared = Arc::new(Shared { store, scheduler, options, space: Mutex::default() });
+        let shared =
+            Arc::new(Shared { store, scheduler, options, space: Mutex::default(), names: Names::default() });
         shared.refresh_space();
         Ok(Self { shared })
     }

@@ -23,7 +23,7 @@ impl Volume {
             Key::List,
             self.shared.options.deadlines.list,
             older,
-            move |store| outcome(store.vault.list(&about, store.now()), Value::List),
+            move |store| outcome(store.list(&about), Value::List),
             |value| if let Value::List(listing) = value { Some(listing) } else { None },
         )
     }

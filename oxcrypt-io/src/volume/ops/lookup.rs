@@ -19,6 +19,7 @@ impl Volume {
         if let Probe::Ready(known) = resident.lookup(dir, name, store.now()) {
             return Question::known(known.map_err(Error::from));
         }
+        self.shared.look_ahead(dir);
         let older = resident.lookup(dir, name, store.born).ready().and_then(Result::ok);
         let (within, name) = (Arc::clone(dir), name.clone());
         self.shared.question(

@@ -135,3 +135,28 @@ fn what_the_host_has_at_hand_is_read_where_the_request_arrives() {
         assert!(*question.wait().unwrap() == content(100_000)[start..(start + len).min(100_000)]);
     }
 }
+
+/// On a disk, whoever looks up some names of a directory finds the others in memory, with their attributes.
+#[test]
+fn the_names_that_follow_are_there_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalStorage::open(dir.path()).unwrap());
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    for number in 0..20 {
+        builder.file(&DirId::root(), &number.to_string(), b"x").unwrap();
+    }
+    let vault = unlock(storage as _, &VaultOptions::default());
+    let volume = Volume::start(vault, VolumeOptions::default(), Arc::new(SystemClock::new())).unwrap();
+    let lookup = |number: usize| volume.lookup(&volume.vault().root(), &name(&number.to_string()));
+    for number in 0..3 {
+        lookup(number).wait().unwrap();
+    }
+    while volume.snapshot().census.flights > 0 {
+        std::thread::yield_now();
+    }
+    for number in 3..20 {
+        let found = lookup(number);
+        assert!(found.is_known(), "{number}");
+        assert!(volume.attributes(&found.wait().unwrap()).is_known(), "{number}");
+    }
+}
