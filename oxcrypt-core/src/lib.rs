@@ -195,6 +195,7 @@ mod cache;
 mod ciphertext_path;
 mod cleartext;
 mod config;
+mod content_dir;
 mod error;
 mod file;
 mod listing;

@@ -169,6 +169,19 @@ impl DirId {
         Self(Arc::default())
     }
 
+    /// A new id: a random UUID, as every client makes them.
+    #[expect(clippy::missing_panics_doc, reason = "without random numbers nothing can be encrypted either")]
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).expect("the system's random source works");
+        // Version 4, variant 1: the rest is random.
+        let bits = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+        let hex = format!("{bits:032x}");
+        let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| hex.get(group).unwrap_or_default());
+        Self(groups.join("-").into_bytes().into())
+    }
+
     /// Whether this is the root's id.
     #[must_use]
     pub fn is_root(&self) -> bool {
@@ -226,6 +239,19 @@ mod tests {
         assert_eq!(VaultPath::parse("/a//./b/").unwrap().to_string(), "/a/b");
         assert_eq!(VaultPath::parse("/").unwrap(), VaultPath::root());
         assert_eq!(VaultPath::parse("a/../b"), Err(InvalidName::Dots));
+    }
+
+    #[test]
+    fn a_new_id_is_a_random_uuid() {
+        let ids: std::collections::BTreeSet<_> = (0..100).map(|_| DirId::generate()).collect();
+        assert_eq!(ids.len(), 100);
+        for id in ids {
+            let text = std::str::from_utf8(id.as_bytes()).unwrap().to_owned();
+            let groups: Vec<&str> = text.split('-').collect();
+            assert_eq!(groups.iter().map(|group| group.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+            assert!(text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')), "{text}");
+            assert!(groups[2].starts_with('4') && groups[3].starts_with(['8', '9', 'a', 'b']), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Ciphertext files so small that they are read whole: the targets of symbolic links.
+//! Ciphertext files so small that they are read and written whole: the targets of symbolic links, and the copies of
+//! directory ids.
 
 use zeroize::Zeroizing;
 
@@ -9,6 +10,27 @@ use crate::error::{Error, Result};
 /// The longest ciphertext of a small file: header, a full chunk, and the empty one that some writers add.
 pub(crate) fn max_len(layout: Layout) -> usize {
     usize::try_from(layout.header_len() + layout.chunk_len() + layout.overhead()).unwrap_or(usize::MAX)
+}
+
+/// Encrypts the whole content of a small file, at most one chunk: a header with a new key, and no chunk without content.
+pub(crate) fn encrypt(clear: &[u8], combo: CipherCombo, key: &MasterKey) -> Vec<u8> {
+    debug_assert!(clear.len() as u64 <= PAYLOAD_LEN, "a small file has one chunk");
+    let layout = combo.layout();
+    let header = FileHeader::generate(combo);
+    let mut bytes = header.encrypt(key);
+    if clear.is_empty() {
+        return bytes;
+    }
+    let chunk_start = bytes.len();
+    let payload_start = chunk_start + usize::try_from(layout.nonce_len()).unwrap_or_default();
+    let len = usize::try_from(layout.ciphertext_len(clear.len() as u64)).unwrap_or_default();
+    // No growing, which would leave cleartext behind.
+    bytes.reserve_exact(len - bytes.len());
+    bytes.resize(payload_start, 0);
+    bytes.extend_from_slice(clear);
+    bytes.resize(len, 0);
+    ContentCipher::new(&header, key).encrypt_in_place(ChunkIndex(0), bytes.split_at_mut(chunk_start).1);
+    bytes
 }
 
 /// Decrypts the whole content of a file of at most [`max_len`] bytes, in its own buffer.
