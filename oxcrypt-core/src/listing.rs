@@ -1,5 +1,6 @@
 //! What a directory holds.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Instant;
 
@@ -117,6 +118,17 @@ impl Listing {
     /// When the storage was asked.
     pub(crate) fn since(&self) -> Instant {
         self.since
+    }
+
+    /// A copy in which these names are what they were changed to: found elsewhere, or not at all.
+    pub(crate) fn changed(&self, changed: BTreeMap<Name, Option<Found>>) -> Self {
+        let is_same = |entry: &&Entry| match entry {
+            Entry::Sound(found) => !changed.contains_key(&found.name),
+            Entry::Damaged(_) => true,
+        };
+        let mut entries: Vec<Entry> = self.entries.iter().filter(is_same).cloned().collect();
+        entries.extend(changed.into_values().flatten().map(Entry::Sound));
+        Self::new(entries, self.exhaustive, self.since)
     }
 
     /// What it takes in memory, roughly.

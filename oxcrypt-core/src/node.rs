@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use crate::chunk::Torn;
-use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, SYMLINK_FILE};
+use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, DIR_FILE, SYMLINK_FILE};
 use crate::name::{DirId, Name, VaultPath};
 use crate::storage::Owner;
 
@@ -37,19 +38,33 @@ impl NodeId {
 
 /// An entry of a vault: one object for as long as anybody holds it, however often it is looked up.
 ///
-/// `Debug` hides the name.
+/// What it is never changes. Where it is does: it goes along when the vault renames it, and is gone when the vault
+/// removes it, whoever still holds it. What others do to the storage makes another node. `Debug` hides the name.
 pub struct Node {
     pub(crate) id: NodeId,
-    pub(crate) place: Place,
-    /// How many directories it lies in: 0 for the root.
-    pub(crate) depth: usize,
     pub(crate) what: What,
+    place: RwLock<Place>,
+    /// Its entry, or what leads from there to its content, may not survive a power loss yet.
+    pub(crate) entry_unsynced: AtomicBool,
+    /// Its content directory may not survive a power loss yet.
+    pub(crate) content_unsynced: AtomicBool,
 }
 
 /// Where a node is in the tree.
+#[derive(Clone)]
 pub(crate) enum Place {
     Root,
-    At { parent: Arc<Node>, name: Name, stored: Stored },
+    At(At),
+    /// Removed or replaced by ourselves.
+    Gone,
+}
+
+/// A place in a directory.
+#[derive(Clone)]
+pub(crate) struct At {
+    pub(crate) parent: Arc<Node>,
+    pub(crate) name: Name,
+    pub(crate) stored: Stored,
 }
 
 /// What a node is, with what names its content.
@@ -96,22 +111,22 @@ impl Node {
         }
     }
 
-    /// The directory it is in; `None` for the root.
+    /// The directory it is in; `None` for the root, and for what is gone.
     #[must_use]
-    pub fn parent(&self) -> Option<&Arc<Self>> {
-        match &self.place {
-            Place::Root => None,
-            Place::At { parent, .. } => Some(parent),
-        }
+    pub fn parent(&self) -> Option<Arc<Self>> {
+        self.at().map(|at| at.parent)
     }
 
-    /// Its name there; `None` for the root.
+    /// Its name there; `None` for the root, and for what is gone.
     #[must_use]
-    pub fn name(&self) -> Option<&Name> {
-        match &self.place {
-            Place::Root => None,
-            Place::At { name, .. } => Some(name),
-        }
+    pub fn name(&self) -> Option<Name> {
+        self.at().map(|at| at.name)
+    }
+
+    /// Whether the vault has removed it, or put another in its place.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(*self.read(), Place::Gone)
     }
 
     /// The id of a directory.
@@ -123,43 +138,90 @@ impl Node {
         }
     }
 
-    /// Where it is in the vault.
+    /// Where it is in the vault; the root's path for what is gone.
     ///
     /// Where several entries refer to one directory, as sync clients make copies, what is in it is in all of them, and
     /// this is the path by which it was first found.
     #[must_use]
     pub fn path(&self) -> VaultPath {
         let mut names: Vec<Name> = Vec::new();
-        let mut node = self;
-        while let Place::At { parent, name, .. } = &node.place {
-            names.push(name.clone());
-            node = parent;
+        let mut next = self.at();
+        while let Some(At { parent, name, .. }) = next {
+            names.push(name);
+            next = parent.at();
         }
         names.into_iter().rev().collect()
     }
 
-    /// Its entry in the storage; the vault's root folder for the root.
+    /// Its entry in the storage; the vault's root folder for the root, and for what is gone.
     #[must_use]
     pub fn ciphertext_path(&self) -> CiphertextPath {
-        match &self.place {
-            Place::Root => CiphertextPath::root(),
-            Place::At { stored, .. } => stored.path.clone(),
-        }
+        self.at().map_or_else(CiphertextPath::root, |at| at.stored.path)
     }
 
     /// Whether it is a file that the host has as a file itself, and not in a folder.
     pub(crate) fn is_plain_file(&self) -> bool {
-        matches!((&self.what, &self.place), (What::File, Place::At { stored, .. }) if stored.shape == Shape::Plain)
+        self.what == What::File && self.at().is_some_and(|at| at.stored.shape == Shape::Plain)
     }
 
-    /// The ciphertext file of a file or link; `None` for a directory, whose content lies elsewhere.
+    /// The ciphertext file of a file or link; `None` for a directory, whose content lies elsewhere, and for what is gone.
     pub(crate) fn ciphertext_file(&self) -> Option<CiphertextPath> {
-        let Place::At { stored, .. } = &self.place else { return None };
-        match (&self.what, stored.shape) {
-            (What::Directory(_), _) => None,
-            (What::File, Shape::Plain) => Some(stored.path.clone()),
-            (What::File, Shape::Folder | Shape::Shortened) => Some(stored.path.push(CONTENTS_FILE)),
-            (What::Symlink, _) => Some(stored.path.push(SYMLINK_FILE)),
+        match self.what {
+            What::Directory(_) => None,
+            What::File | What::Symlink => Some(self.at()?.stored.type_file(&self.what)),
+        }
+    }
+
+    pub(crate) fn new(id: NodeId, what: What, place: Place) -> Self {
+        Self {
+            id,
+            what,
+            place: RwLock::new(place),
+            entry_unsynced: AtomicBool::new(false),
+            content_unsynced: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it is in its directory; `None` for the root, and for what is gone.
+    pub(crate) fn at(&self) -> Option<At> {
+        match &*self.read() {
+            Place::At(at) => Some(at.clone()),
+            Place::Root | Place::Gone => None,
+        }
+    }
+
+    /// Puts it somewhere else. Whoever does this brings the caches along.
+    pub(crate) fn put(&self, place: Place) {
+        let was = std::mem::replace(&mut *self.place.write().unwrap_or_else(PoisonError::into_inner), place);
+        // Not under the lock: this may be the last that holds a parent.
+        drop(was);
+    }
+
+    /// The directories it lies in, from the nearest up to the root.
+    pub(crate) fn ancestors(&self) -> impl Iterator<Item = Arc<Self>> + use<> {
+        std::iter::successors(self.parent(), |node| node.parent())
+    }
+
+    /// Takes note that its entry, and a directory's content directory, may not survive a power loss.
+    pub(crate) fn set_unsynced(&self) {
+        self.entry_unsynced.store(true, Ordering::Release);
+        let has_content_dir = matches!(self.what, What::Directory(_));
+        self.content_unsynced.store(has_content_dir, Ordering::Release);
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Place> {
+        self.place.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stored {
+    /// The file that makes the entry what it is: of a file, its content.
+    pub(crate) fn type_file(&self, what: &What) -> CiphertextPath {
+        match (what, self.shape) {
+            (What::File, Shape::Plain) => self.path.clone(),
+            (What::File, Shape::Folder | Shape::Shortened) => self.path.push(CONTENTS_FILE),
+            (What::Directory(_), _) => self.path.push(DIR_FILE),
+            (What::Symlink, _) => self.path.push(SYMLINK_FILE),
         }
     }
 }
@@ -173,12 +235,12 @@ impl fmt::Debug for Node {
 impl Drop for Node {
     /// Lets go of a chain of parents one by one: a hostile vault can be deep enough to overflow the stack otherwise.
     fn drop(&mut self) {
-        let mut place = std::mem::replace(&mut self.place, Place::Root);
-        while let Place::At { parent, .. } = place {
-            place = match Arc::into_inner(parent) {
-                Some(mut last) => std::mem::replace(&mut last.place, Place::Root),
-                None => Place::Root,
-            };
+        let take = |node: &mut Self| {
+            std::mem::replace(node.place.get_mut().unwrap_or_else(PoisonError::into_inner), Place::Root)
+        };
+        let mut place = take(self);
+        while let Place::At(At { parent, .. }) = place {
+            place = Arc::into_inner(parent).map_or(Place::Root, |mut last| take(&mut last));
         }
     }
 }

@@ -7,20 +7,30 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cache::NodeCache;
+use crate::cache::{NodeCache, Ticket};
 use crate::ciphertext_path::{
     CONTENTS_FILE, CiphertextPath, DIR_FILE, ENTRY_SUFFIX, SYMLINK_FILE, shortened,
 };
+use crate::content_dir;
 use crate::crypto::{CipherCombo, MasterKey, NameCipher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{LinkTarget, Node, NodeAttributes, NodeKind, Shape, Stored, What};
+use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeKind, Shape, Stored, What};
 use crate::small_file;
 use crate::storage::{BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
 
 mod conflict;
+mod create;
+mod durable;
 mod list;
+mod remove;
+mod rename;
+mod turns;
+
+use durable::Unsynced;
+pub(crate) use turns::Subject;
+use turns::Turns;
 
 /// The storage half of a vault's tree. What it learns goes to the caches.
 pub(crate) struct Tree {
@@ -30,10 +40,34 @@ pub(crate) struct Tree {
     names: NameCipher,
     combo: CipherCombo,
     shortening_threshold: usize,
+    pub(crate) turns: Turns,
+    unsynced: Unsynced,
+}
+
+/// Whether a question that our own changes overtake may wait for the directory's turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    ForTurn,
+    /// The caller has it.
+    ForNothing,
+}
+
+/// What storage, or memory, says of a name.
+enum Answer {
+    Known(Arc<Node>),
+    There(Stored, What, Option<Metadata>),
+    /// Since then.
+    Absent(Instant),
+}
+
+/// What storage told of an entry's content, to be believed if we have not changed that since it was asked.
+pub(crate) struct Sighting {
+    pub(crate) metadata: Metadata,
+    pub(crate) ticket: Ticket,
 }
 
 /// What a lookup finds: the entry, and what storage told of it where it was asked.
-pub(crate) type Looked = (Arc<Node>, Option<Metadata>);
+pub(crate) type Looked = (Arc<Node>, Option<Sighting>);
 
 impl Tree {
     pub(crate) fn new(
@@ -44,12 +78,21 @@ impl Tree {
         shortening_threshold: usize,
     ) -> Self {
         let names = NameCipher::new(&key);
-        Self { storage, cache, key, names, combo, shortening_threshold }
+        Self {
+            storage,
+            cache,
+            key,
+            names,
+            combo,
+            shortening_threshold,
+            turns: Turns::new(),
+            unsynced: Unsynced::default(),
+        }
     }
 
     /// Where the entries of a directory lie.
     pub(crate) fn content_dir(&self, dir: &DirId) -> CiphertextPath {
-        CiphertextPath::content_dir(&self.names.hash_dir_id(dir))
+        content_dir::path(&self.names, dir)
     }
 
     /// Looks for `name` in `dir`: as a fresh listing has it, else under its own spelling, then among what the directory
@@ -61,13 +104,83 @@ impl Tree {
     ///
     /// What storage told of a file on the way comes with it.
     pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Looked> {
+        self.look_up(dir, name, now, Waits::ForTurn)
+    }
+
+    fn look_up(&self, dir: &Arc<Node>, name: &Name, now: Instant, waits: Waits) -> Result<Looked> {
+        self.until_unchanged(dir, name, now, waits, |id| self.ask_for(dir, id, name, now, waits))
+    }
+
+    /// The node of a listed entry. Costs nothing for plain files, and for what memory knows.
+    pub(crate) fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Arc<Node>> {
+        let ask = |_: &DirId| self.ask_listed(dir, found, now);
+        self.until_unchanged(dir, &found.name, now, Waits::ForTurn, ask).map(|(node, _)| node)
+    }
+
+    /// Asks until the answer is one that no change of our own has overtaken, and takes it. From the second time on it
+    /// asks behind the directory's turn, so that it comes to an end.
+    fn until_unchanged(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        now: Instant,
+        waits: Waits,
+        ask: impl Fn(&DirId) -> Result<Answer>,
+    ) -> Result<Looked> {
         let id = directory_id(dir)?;
-        let mut known = self.cache.listing(id, now);
-        if let Some(found) = known.as_ref().and_then(|listing| listing.find(name)) {
-            match self.node(dir, found, now) {
+        let mut turn = None;
+        loop {
+            let ticket = self.cache.look_at_name(id, name, now);
+            let content = self.cache.look_at_content(id, name, now);
+            let answer = ask(id);
+            let take = || answer.and_then(|answer| self.take(dir, id, name, answer, content, now));
+            if let Some(looked) = self.cache.unless_changed(ticket, take) {
+                return looked;
+            }
+            if waits == Waits::ForTurn && turn.is_none() {
+                turn = Some(self.turns.shared(Subject::Directory(id.clone())));
+            }
+        }
+    }
+
+    /// Takes an answer into the caches.
+    fn take(
+        &self,
+        dir: &Arc<Node>,
+        id: &DirId,
+        name: &Name,
+        answer: Answer,
+        content: Ticket,
+        now: Instant,
+    ) -> Result<Looked> {
+        match answer {
+            Answer::Known(node) => Ok((node, None)),
+            Answer::There(stored, what, metadata) => {
+                let node = self.cache.insert(dir, name, &stored, &what, now);
+                let seen = metadata.filter(|_| what == What::File);
+                Ok((node, seen.map(|metadata| Sighting { metadata, ticket: content })))
+            }
+            Answer::Absent(since) => {
+                self.cache.insert_absence(id, name, since);
+                Err(ErrorKind::NotFound.into())
+            }
+        }
+    }
+
+    fn ask_for(
+        &self,
+        dir: &Arc<Node>,
+        id: &DirId,
+        name: &Name,
+        now: Instant,
+        waits: Waits,
+    ) -> Result<Answer> {
+        let mut known = self.cache.find_listed(id, name, now);
+        if let Some((Some(found), _)) = &known {
+            match self.ask_listed(dir, found, now) {
                 // It may be there under another spelling by now.
                 Err(error) if error.kind() == ErrorKind::NotFound => self.cache.forget_listing(id),
-                result => return Ok((result?, None)),
+                answer => return answer,
             }
             known = None;
         }
@@ -75,23 +188,25 @@ impl Tree {
         if let Some((stored, what, metadata)) = self.inspect(&spelled)?
             && self.is_named(&stored, id, name)
         {
-            let node = self.cache.insert(dir, name, &stored, &what, now);
-            let metadata = metadata.filter(|_| node.kind() == NodeKind::File);
-            if let Some(metadata) = &metadata {
-                self.cache.insert_attributes(&node, &self.attributes_from(&node, metadata), now);
-            }
-            return Ok((node, metadata));
+            return Ok(Answer::There(stored, what, metadata));
         }
-        let listing = match known {
-            Some(known) => known,
-            None => self.list(dir, now)?,
-        };
-        if let Some(found) = listing.find(name) {
+        if let Some((None, since)) = known {
+            return Ok(Answer::Absent(since));
+        }
+        let listing = self.list_now(dir, now, waits)?;
+        match listing.find(name) {
             // The directory shows it under another spelling, or it came into being a moment ago.
-            return Ok((self.node(dir, found, now)?, None));
+            Some(found) => self.ask_listed(dir, found, now),
+            None => Ok(Answer::Absent(listing.since())),
         }
-        self.cache.insert_absence(id, name, listing.since());
-        Err(ErrorKind::NotFound.into())
+    }
+
+    fn ask_listed(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Answer> {
+        if let Some(node) = self.cache.node_of(dir, found, now) {
+            return Ok(Answer::Known(node));
+        }
+        let (stored, what, _) = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
+        Ok(Answer::There(stored, what, None))
     }
 
     /// Whether a shortened entry that was met under the hash of `name` is that entry. One that says it is another is
@@ -101,47 +216,87 @@ impl Tree {
             || self.read_long_name(dir, &stored.path).map_or(true, |long| long.raw == name.as_str())
     }
 
-    /// The node of a listed entry. Costs nothing for plain files, and for what memory knows.
-    pub(crate) fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Arc<Node>> {
-        if let Some(node) = self.cache.node_of(dir, found, now) {
-            return Ok(node);
-        }
-        let (stored, what, _) = self.inspect(&found.stored)?.ok_or(ErrorKind::NotFound)?;
-        Ok(self.cache.insert(dir, &found.name, &stored, &what, now))
-    }
-
     /// Lists `dir`: one scan, and one read for each shortened name.
     pub(crate) fn list(&self, dir: &Arc<Node>, now: Instant) -> Result<Arc<Listing>> {
+        self.list_now(dir, now, Waits::ForTurn)
+    }
+
+    fn list_now(&self, dir: &Arc<Node>, now: Instant, waits: Waits) -> Result<Arc<Listing>> {
         let id = directory_id(dir)?;
-        let listing = Arc::new(self.scan(id, now)?);
-        self.cache.insert_listing(id, &listing);
-        Ok(listing)
+        let mut turn = None;
+        loop {
+            let ticket = self.cache.look_at_directory(id, now);
+            let scanned = self.scan(id, now).map(Arc::new);
+            let take = || scanned.inspect(|listing| self.cache.insert_listing(id, listing));
+            if let Some(listing) = self.cache.unless_changed(ticket, take) {
+                return listing;
+            }
+            if waits == Waits::ForTurn && turn.is_none() {
+                turn = Some(self.turns.shared(Subject::Directory(id.clone())));
+            }
+        }
     }
 
     /// Asks for length and times, without opening anything.
-    pub(crate) fn attributes(&self, node: &Node, now: Instant) -> Result<(NodeAttributes, Metadata)> {
-        let (path, expected) = match node.ciphertext_file() {
-            Some(file) => (file, EntryKind::File),
-            None => (self.content_dir(directory_id(node)?), EntryKind::Directory),
-        };
-        let metadata = match self.storage.metadata(&path) {
-            Ok(metadata) if metadata.kind == expected => metadata,
+    pub(crate) fn attributes(&self, node: &Node, now: Instant) -> Result<(NodeAttributes, Sighting)> {
+        let expected =
+            if node.kind() == NodeKind::Directory { EntryKind::Directory } else { EntryKind::File };
+        let (metadata, sighting) = self.where_it_is(node, now, |path| match self.storage.metadata(path) {
+            Ok(metadata) if metadata.kind == expected => Ok(metadata),
             // What was a file is a directory or a link by now.
             Ok(metadata) if metadata.kind == EntryKind::Directory && node.is_plain_file() => {
-                return Err(self.gone(node, &path));
+                Err(self.gone(node, path))
             }
             Ok(_) => {
                 self.cache.forget(node);
-                return Err(Error::damaged("not what a vault has in this place").at(path));
+                Err(Error::damaged("not what a vault has in this place").at(path))
             }
-            Err(error) => return Err(self.failed(node, &path, error)),
-        };
-        let attributes = self.attributes_from(node, &metadata);
-        self.cache.insert_attributes(node, &attributes, now);
-        Ok((attributes, metadata))
+            Err(error) => Err(self.failed(node, path, error)),
+        })?;
+        Ok((self.attributes_from(node, &metadata), Sighting { metadata, ticket: sighting }))
     }
 
-    fn attributes_from(&self, node: &Node, metadata: &Metadata) -> NodeAttributes {
+    /// Does something where the content of `node` lies. If that fails, and the node has been moved meanwhile, it is done
+    /// again where it lies then.
+    fn where_it_is<T>(
+        &self,
+        node: &Node,
+        now: Instant,
+        ask: impl Fn(&CiphertextPath) -> Result<T>,
+    ) -> Result<(T, Ticket)> {
+        let mut path = self.content_path(node)?;
+        loop {
+            let ticket = self.look_at_content(node, now);
+            match ask(&path) {
+                Ok(answer) => return Ok((answer, ticket)),
+                Err(error) => {
+                    let was = std::mem::replace(&mut path, self.content_path(node)?);
+                    if was == path {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn look_at_content(&self, node: &Node, now: Instant) -> Ticket {
+        match node.at() {
+            Some(At { parent, name, .. }) => {
+                self.cache.look_at_content(parent.dir_id().unwrap_or(&DirId::root()), &name, now)
+            }
+            None => self.cache.look_at_directory(&DirId::root(), now),
+        }
+    }
+
+    /// The ciphertext file of a file or link, the content directory of a directory; `NotFound` for what is gone.
+    pub(crate) fn content_path(&self, node: &Node) -> Result<CiphertextPath> {
+        match &node.what {
+            What::Directory(_) => Ok(self.content_dir(directory_id(node)?)),
+            What::File | What::Symlink => node.ciphertext_file().ok_or_else(|| ErrorKind::NotFound.into()),
+        }
+    }
+
+    pub(crate) fn attributes_from(&self, node: &Node, metadata: &Metadata) -> NodeAttributes {
         let (len, torn) = match (node.kind(), self.combo.layout().cleartext_len(metadata.len)) {
             (NodeKind::Directory, _) => (0, None),
             (_, Ok(len)) => (len, None),
@@ -150,17 +305,24 @@ impl Tree {
         NodeAttributes { kind: node.kind(), len, modified: metadata.modified, owner: metadata.owner, torn }
     }
 
-    /// Opens the ciphertext of a file for reading.
-    pub(crate) fn open(&self, node: &Node, now: Instant) -> Result<(Box<dyn BlockFile>, Metadata)> {
-        let path = match (node.kind(), node.ciphertext_file()) {
-            (NodeKind::File, Some(path)) => path,
-            (NodeKind::Symlink, _) => return Err(ErrorKind::InvalidArgument.into()),
-            _ => return Err(ErrorKind::IsADirectory.into()),
-        };
+    /// Opens the ciphertext of a file. Nothing else takes its place meanwhile, as far as we have to do with it.
+    pub(crate) fn open(
+        &self,
+        node: &Node,
+        mode: OpenMode,
+        now: Instant,
+    ) -> Result<(Box<dyn BlockFile>, Sighting)> {
+        match node.kind() {
+            NodeKind::File => {}
+            NodeKind::Symlink => return Err(ErrorKind::InvalidArgument.into()),
+            NodeKind::Directory => return Err(ErrorKind::IsADirectory.into()),
+        }
+        let _turn = self.turns.shared(Subject::Entry(node.id()));
+        let path = self.content_path(node)?;
+        let ticket = self.look_at_content(node, now);
         let (handle, metadata) =
-            self.storage.open(&path, OpenMode::Read).map_err(|error| self.failed(node, &path, error))?;
-        self.cache.insert_attributes(node, &self.attributes_from(node, &metadata), now);
-        Ok((handle, metadata))
+            self.storage.open(&path, mode).map_err(|error| self.failed(node, &path, error))?;
+        Ok((handle, Sighting { metadata, ticket }))
     }
 
     /// What it means that storage has failed at what a node is made of.
@@ -184,14 +346,16 @@ impl Tree {
 
     /// Reads the target of a symbolic link: as it was stored, never resolved.
     pub(crate) fn read_link(&self, node: &Node, now: Instant) -> Result<LinkTarget> {
-        let (NodeKind::Symlink, Some(path)) = (node.kind(), node.ciphertext_file()) else {
+        if node.kind() != NodeKind::Symlink {
             return Err(ErrorKind::NotASymlink.into());
-        };
-        let target = self.decrypt_target(&path).map_err(|error| {
-            if error.kind() == ErrorKind::NotFound {
-                self.cache.forget(node);
-            }
-            error.at(&path)
+        }
+        let (target, _) = self.where_it_is(node, now, |path| {
+            self.decrypt_target(path).map_err(|error| {
+                if error.kind() == ErrorKind::NotFound {
+                    self.cache.forget(node);
+                }
+                error.at(path)
+            })
         })?;
         self.cache.insert_target(node, &target, now);
         Ok(target)
@@ -209,15 +373,20 @@ impl Tree {
         Ok(LinkTarget::new(target))
     }
 
-    /// How this crate would store `name` in `dir`.
+    /// How this crate would store `name` in `dir`: where it is a folder and where a file is for the host to tell.
     fn spell(&self, dir: &DirId, name: &Name) -> Stored {
+        self.spell_with_long_name(dir, name).0
+    }
+
+    /// As [`spell`](Self::spell), with what `name.c9s` says where the name is shortened.
+    fn spell_with_long_name(&self, dir: &DirId, name: &Name) -> (Stored, Option<String>) {
         let content_dir = self.content_dir(dir);
         let long = self.names.encrypt(name.as_str(), dir) + ENTRY_SUFFIX;
         if long.len() > self.shortening_threshold {
-            Stored { path: content_dir.push(&shortened(&long)), shape: Shape::Shortened }
+            let path = content_dir.push(&shortened(&long));
+            (Stored { path, shape: Shape::Shortened }, Some(long))
         } else {
-            // Whether it is a file or a folder is for the host to tell.
-            Stored { path: content_dir.push(&long), shape: Shape::Plain }
+            (Stored { path: content_dir.push(&long), shape: Shape::Plain }, None)
         }
     }
 
@@ -284,8 +453,13 @@ impl Tree {
     }
 }
 
+/// The id of a directory that is still there.
 fn directory_id(node: &Node) -> Result<&DirId> {
-    node.dir_id().ok_or_else(|| ErrorKind::NotADirectory.into())
+    match node.dir_id() {
+        Some(_) if node.is_gone() => Err(ErrorKind::NotFound.into()),
+        Some(id) => Ok(id),
+        None => Err(ErrorKind::NotADirectory.into()),
+    }
 }
 
 fn missing_content_dir() -> Error {

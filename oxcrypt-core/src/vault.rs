@@ -17,10 +17,11 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, Habits, Metadata, Space};
-use crate::tree::Tree;
+use crate::storage::{BlockStorage, Habits, OpenMode, Space};
+use crate::tree::{Sighting, Tree};
 use crate::warning::Warning;
 
+mod change;
 mod locate;
 
 pub use locate::Located;
@@ -43,6 +44,8 @@ pub struct VaultOptions {
     pub max_age: Duration,
     /// Bytes of memory that deriving the key may take.
     pub max_scrypt_memory: u64,
+    /// Whether every change is refused: nothing whatever is written then.
+    pub read_only: bool,
 }
 
 impl Default for VaultOptions {
@@ -52,6 +55,7 @@ impl Default for VaultOptions {
             tree_cache_bytes: 64 << 20,
             max_age: Duration::from_secs(5),
             max_scrypt_memory: 1 << 30,
+            read_only: false,
         }
     }
 }
@@ -84,6 +88,13 @@ impl VaultOptions {
         self.max_scrypt_memory = bytes;
         self
     }
+
+    /// Sets whether every change is refused.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
 }
 
 /// Whether [`Vault::resolve`] follows a symbolic link at the end of a path. Those on the way are always followed.
@@ -107,6 +118,7 @@ pub struct Vault {
     combo: CipherCombo,
     shortening_threshold: usize,
     warnings: Vec<Warning>,
+    read_only: bool,
 }
 
 /// The half of a vault that answers from memory alone.
@@ -152,6 +164,7 @@ impl Vault {
             combo,
             shortening_threshold,
             warnings,
+            read_only: options.read_only,
         }
     }
 
@@ -213,9 +226,9 @@ impl Vault {
         match self.resident.lookup(dir, name, now) {
             Probe::Ready(known) => known,
             Probe::Absent => {
-                let (node, metadata) = self.tree.lookup(dir, name, now)?;
-                if let Some(metadata) = metadata {
-                    self.observe(&node, &metadata);
+                let (node, seen) = self.tree.lookup(dir, name, now)?;
+                if let Some(seen) = seen {
+                    self.observe(&node, &seen, now);
                 }
                 Ok(node)
             }
@@ -255,10 +268,8 @@ impl Vault {
         match self.resident.attributes(node, now) {
             Probe::Ready(attributes) => Ok(attributes),
             Probe::Absent => {
-                let (attributes, metadata) = self.tree.attributes(node, now)?;
-                if node.kind() == NodeKind::File {
-                    self.observe(node, &metadata);
-                }
+                let (attributes, seen) = self.tree.attributes(node, now)?;
+                self.observe(node, &seen, now);
                 Ok(attributes)
             }
         }
@@ -286,16 +297,21 @@ impl Vault {
     /// `IsADirectory`, or `InvalidArgument` for a symbolic link; `NotFound` if it is gone; `Damaged` if something else
     /// is in its place; else what the storage says.
     pub fn open(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
-        let (handle, metadata) = self.tree.open(node, now)?;
-        self.observe(node, &metadata);
-        let resident = self.resident.registry.opened(node.id(), &metadata);
+        let (handle, seen) = self.tree.open(node, OpenMode::Read, now)?;
+        self.observe(node, &seen, now);
+        let resident = self.resident.registry.opened(node.id(), &seen.metadata);
         Ok(File::new(Arc::clone(node), resident, handle, Arc::clone(&self.files)))
     }
 
-    fn observe(&self, node: &Node, metadata: &Metadata) {
-        if self.resident.registry.observe(node.id(), metadata) {
-            self.resident.nodes.replaced(node);
-        }
+    /// Takes what storage told of an entry, unless we have changed its content since it was asked.
+    fn observe(&self, node: &Node, seen: &Sighting, now: Instant) {
+        let nodes = &self.resident.nodes;
+        nodes.unless_changed(seen.ticket, || {
+            nodes.insert_attributes(node, &self.tree.attributes_from(node, &seen.metadata), now);
+            if node.kind() == NodeKind::File && self.resident.registry.observe(node.id(), &seen.metadata) {
+                nodes.replaced(node);
+            }
+        });
     }
 
     /// Tells how much room the storage has, in bytes of ciphertext. Memory keeps no answer.
@@ -325,7 +341,7 @@ impl Vault {
             }
             node = match part.as_str() {
                 "" | "." => node,
-                ".." => node.parent().map_or_else(|| self.root(), Arc::clone),
+                ".." => node.parent().unwrap_or_else(|| self.root()),
                 name => {
                     let found = self.lookup(&node, &Name::new(name)?, now)?;
                     let is_last = rest.is_empty() && follow == Follow::NotLast;
@@ -347,13 +363,10 @@ impl Vault {
     }
 
     /// Where the content of an entry lies in the storage: the ciphertext file of a file or link, the content directory
-    /// of a directory.
+    /// of a directory; the vault's root folder for what is gone.
     #[must_use]
     pub fn content_path(&self, node: &Node) -> CiphertextPath {
-        match (node.dir_id(), node.ciphertext_file()) {
-            (Some(id), _) => self.tree.content_dir(id),
-            (None, file) => file.unwrap_or_else(|| node.ciphertext_path()),
-        }
+        self.tree.content_path(node).unwrap_or_else(|_| CiphertextPath::root())
     }
 }
 
@@ -446,7 +459,7 @@ impl Visits {
     /// leads back to them.
     pub fn enter(&mut self, dir: &Node) -> Visit {
         let Some(id) = dir.dir_id() else { return Visit::Refused };
-        if dir.depth > MAX_DEPTH {
+        if dir.ancestors().nth(MAX_DEPTH).is_some() {
             return Visit::TooDeep;
         }
         let times = self.times.entry(id.clone()).or_default();
@@ -461,5 +474,5 @@ impl Visits {
 
 /// Whether an ancestor of `dir` has this id.
 fn is_within(dir: &Node, id: &DirId) -> bool {
-    std::iter::successors(dir.parent(), |node| node.parent()).any(|ancestor| ancestor.dir_id() == Some(id))
+    dir.ancestors().any(|ancestor| ancestor.dir_id() == Some(id))
 }

@@ -82,8 +82,8 @@ impl List<'_> {
 
     /// The start itself, which is no directory.
     fn itself(&mut self, node: Arc<Node>) -> Result<()> {
-        let (path, name) =
-            (node.path().to_string(), node.name().map_or("/", |name| name.as_str()).to_owned());
+        let path = node.path().to_string();
+        let name = node.name().map_or_else(|| "/".to_owned(), |name| name.as_str().to_owned());
         let (mut attributes, mut target, mut problem) = (None, None, None);
         if self.wanted().attributes {
             let mut told = |error: Error| problem = Some(error.to_string());

@@ -6,14 +6,16 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::changes::{Changes, Ticket};
+use super::known_listing::KnownListing;
 use super::{ClockCache, WeakTable};
 use crate::error::{ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
+use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
 use crate::probe::Probe;
 
 /// The single owner of directory ids, attributes, link targets and listings.
@@ -21,25 +23,29 @@ pub(crate) struct NodeCache {
     root: Arc<Node>,
     next_id: AtomicU64,
     max_age: Duration,
-    live: WeakTable<Key, Node>,
+    /// More was changed than was remembered, so that of nodes that are new to us nobody knows whether they would survive
+    /// a power loss.
+    durability_is_unknown: AtomicBool,
+    pub(super) changes: Changes,
+    pub(super) live: WeakTable<Key, Node>,
     /// `None` for a name that is not there.
-    entries: Cache<Key, Option<Arc<Node>>>,
-    attributes: Cache<NodeId, NodeAttributes>,
+    pub(super) entries: Cache<Key, Option<Arc<Node>>>,
+    pub(super) attributes: Cache<NodeId, NodeAttributes>,
     targets: Cache<NodeId, LinkTarget>,
-    listings: Cache<DirId, Arc<Listing>>,
+    listings: Cache<DirId, Arc<KnownListing>>,
 }
 
-type Key = (DirId, Name);
-type Cache<K, V> = ClockCache<K, Stamped<V>>;
+pub(super) type Key = (DirId, Name);
+pub(super) type Cache<K, V> = ClockCache<K, Stamped<V>>;
 
 #[derive(Clone)]
-struct Stamped<T> {
-    value: T,
-    since: Instant,
+pub(super) struct Stamped<T> {
+    pub(super) value: T,
+    pub(super) since: Instant,
 }
 
 /// What keeping anything takes besides the texts in it, roughly: place, key and value in the cache's own tables.
-const BOOKKEEPING: usize = 192;
+pub(super) const BOOKKEEPING: usize = 192;
 /// The same for a node, roughly.
 const NODE: usize = 256;
 
@@ -47,12 +53,14 @@ impl NodeCache {
     /// Keeps at most about so many bytes, but for one listing that is longer than its share, and the ancestors of nodes
     /// that are kept.
     pub(crate) fn new(bytes: usize, max_age: Duration) -> Self {
-        let root = Node { id: NodeId(0), place: Place::Root, depth: 0, what: What::Directory(DirId::root()) };
+        let root = Node::new(NodeId(0), What::Directory(DirId::root()), Place::Root);
         let share = bytes / 8;
         Self {
             root: Arc::new(root),
             next_id: AtomicU64::new(1),
             max_age,
+            durability_is_unknown: AtomicBool::new(false),
+            changes: Changes::new(),
             live: WeakTable::new(),
             entries: ClockCache::new(3 * share),
             attributes: ClockCache::new(share),
@@ -72,11 +80,13 @@ impl NodeCache {
             self.entries.get(&(id.clone(), name.clone())).filter(|known| self.is_fresh(known.since, now));
         // What was learnt of the name itself stands until a later listing says otherwise.
         let since = known.as_ref().map(|known| known.since);
-        if let Some(listing) = self.listing(id, now).filter(|listing| since < Some(listing.since())) {
+        if let Some(listing) =
+            self.fresh(self.listings.get(id), now).filter(|listing| since < Some(listing.since()))
+        {
             match listing.find(name) {
-                Some(found) => return self.node_of(dir, found, now).map(Ok).into(),
-                None if listing.is_exhaustive() => return Probe::Ready(Err(ErrorKind::NotFound.into())),
-                None => {}
+                (Some(found), _) => return self.node_of(dir, &found, now).map(Ok).into(),
+                (None, true) => return Probe::Ready(Err(ErrorKind::NotFound.into())),
+                (None, false) => {}
             }
         }
         match known {
@@ -94,9 +104,40 @@ impl NodeCache {
         self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))
     }
 
-    /// A fresh listing.
+    /// A fresh listing, with our own changes.
     pub(crate) fn listing(&self, dir: &DirId, now: Instant) -> Option<Arc<Listing>> {
-        self.fresh(self.listings.get(dir), now)
+        self.fresh(self.listings.get(dir), now).map(|listing| listing.current())
+    }
+
+    /// The entry of this name in a fresh listing, and when storage was asked for it.
+    pub(crate) fn find_listed(
+        &self,
+        dir: &DirId,
+        name: &Name,
+        now: Instant,
+    ) -> Option<(Option<Found>, Instant)> {
+        let listing = self.fresh(self.listings.get(dir), now)?;
+        Some((listing.find(name).0, listing.since()))
+    }
+
+    /// Takes note that storage is about to be asked what is in `dir`.
+    pub(crate) fn look_at_directory(&self, dir: &DirId, now: Instant) -> Ticket {
+        self.changes.look(dir, now)
+    }
+
+    /// Takes note that storage is about to be asked for `name` in `dir`.
+    pub(crate) fn look_at_name(&self, dir: &DirId, name: &Name, now: Instant) -> Ticket {
+        self.changes.look(&(dir, name), now)
+    }
+
+    /// Takes note that storage is about to be asked what the content of `name` in `dir` is like.
+    pub(crate) fn look_at_content(&self, dir: &DirId, name: &Name, now: Instant) -> Ticket {
+        self.changes.look(&content_of(dir, name), now)
+    }
+
+    /// Takes what storage has answered, unless we ourselves have changed anything since `ticket`.
+    pub(crate) fn unless_changed<T>(&self, ticket: Ticket, fill: impl FnOnce() -> T) -> Option<T> {
+        self.changes.unless_changed(ticket, fill)
     }
 
     pub(crate) fn attributes(&self, node: &Node, now: Instant) -> Option<NodeAttributes> {
@@ -119,11 +160,9 @@ impl NodeCache {
     ) -> Arc<Node> {
         let key = (parent.dir_id().cloned().unwrap_or_else(DirId::root), name.clone());
         let same = |node: &Node| node.what == *what && is_at(node, stored);
-        let new = || Node {
-            id: NodeId(self.next_id.fetch_add(1, Ordering::Relaxed)),
-            what: what.clone(),
-            depth: parent.depth + 1,
-            place: Place::At { parent: Arc::clone(parent), name: name.clone(), stored: stored.clone() },
+        let new = || {
+            let at = At { parent: Arc::clone(parent), name: name.clone(), stored: stored.clone() };
+            self.new_node(what.clone(), at)
         };
         match self.entries.get(&key).filter(|known| known.since > since) {
             // Memory has learnt something else since.
@@ -131,11 +170,24 @@ impl NodeCache {
             Some(_) => Arc::new(new()),
             None => {
                 let node = self.live.get_or_insert(key.clone(), same, new);
-                let weight = NODE + name.as_str().len() + stored.path.as_str().len();
-                keep(&self.entries, key, Some(Arc::clone(&node)), weight, since);
+                keep(&self.entries, key, Some(Arc::clone(&node)), weight_of(name, stored), since);
                 node
             }
         }
+    }
+
+    /// A node that nobody knows yet.
+    pub(super) fn new_node(&self, what: What, at: At) -> Node {
+        let node = Node::new(NodeId(self.next_id.fetch_add(1, Ordering::Relaxed)), what, Place::At(at));
+        if self.durability_is_unknown.load(Ordering::Acquire) {
+            node.set_unsynced();
+        }
+        node
+    }
+
+    /// Takes note that not all is remembered that may not survive a power loss.
+    pub(crate) fn doubt_durability(&self) {
+        self.durability_is_unknown.store(true, Ordering::Release);
     }
 
     /// Takes note that at `since` nothing in `dir` was stored or shown under this name.
@@ -148,8 +200,16 @@ impl NodeCache {
     pub(crate) fn insert_listing(&self, dir: &DirId, listing: &Arc<Listing>) {
         let most = self.listings.capacity().saturating_sub(BOOKKEEPING);
         if most > 0 {
-            let weight = listing.weight().min(most);
-            keep(&self.listings, dir.clone(), Arc::clone(listing), weight, listing.since());
+            let known = Arc::new(KnownListing::new(Arc::clone(listing)));
+            keep(&self.listings, dir.clone(), known, listing.weight().min(most), listing.since());
+        }
+    }
+
+    /// Takes note of what we have done to one name of a directory.
+    pub(super) fn change_listing(&self, dir: &DirId, name: &Name, found: Option<Found>) {
+        let Some(known) = self.listings.get(dir) else { return };
+        if let Some(longer) = known.value.change(name.clone(), found) {
+            self.insert_listing(dir, &longer);
         }
     }
 
@@ -193,7 +253,7 @@ impl NodeCache {
 }
 
 /// Keeps what was true at `since`, unless something newer is kept. `weight` is that of its texts.
-fn keep<K, V>(cache: &Cache<K, V>, key: K, value: V, weight: usize, since: Instant)
+pub(super) fn keep<K, V>(cache: &Cache<K, V>, key: K, value: V, weight: usize, since: Instant)
 where
     K: Hash + Eq + Clone,
     V: Clone,
@@ -201,13 +261,21 @@ where
     cache.insert_unless(key, Stamped { value, since }, BOOKKEEPING + weight, |kept| kept.since > since);
 }
 
+/// What a file's content is found by, apart from its name: a lookup does not mind that the content changes.
+pub(super) fn content_of<'a>(dir: &'a DirId, name: &'a Name) -> (&'static str, &'a DirId, &'a Name) {
+    ("content", dir, name)
+}
+
+/// What is known of a name weighs so much, besides bookkeeping.
+pub(super) fn weight_of(name: &Name, stored: &Stored) -> usize {
+    NODE + name.as_str().len() + stored.path.as_str().len()
+}
+
 fn key_of(node: &Node) -> Option<Key> {
-    match &node.place {
-        Place::At { parent, name, .. } => Some((parent.dir_id()?.clone(), name.clone())),
-        Place::Root => None,
-    }
+    let at = node.at()?;
+    Some((at.parent.dir_id()?.clone(), at.name))
 }
 
 fn is_at(node: &Node, stored: &Stored) -> bool {
-    matches!(&node.place, Place::At { stored: at, .. } if at == stored)
+    node.at().is_some_and(|at| at.stored == *stored)
 }

@@ -43,6 +43,11 @@ impl<K: Hash + Eq, V> WeakTable<K, V> {
         entries.put(key, new())
     }
 
+    /// Makes `value` the object of `key`, whatever was.
+    pub(crate) fn put(&self, key: K, value: &Arc<V>) {
+        self.lock().insert(key, Arc::downgrade(value));
+    }
+
     /// The live object of `key`.
     pub(crate) fn get(&self, key: &K) -> Option<Arc<V>> {
         self.lock().map.get(key).and_then(Weak::upgrade)
@@ -63,13 +68,17 @@ impl<K: Hash + Eq, V> WeakTable<K, V> {
 
 impl<K: Hash + Eq, V> Entries<K, V> {
     fn put(&mut self, key: K, value: V) -> Arc<V> {
+        let value = Arc::new(value);
+        self.insert(key, Arc::downgrade(&value));
+        value
+    }
+
+    fn insert(&mut self, key: K, value: Weak<V>) {
         if self.map.len() >= self.sweep_at {
             self.map.retain(|_, weak| weak.strong_count() > 0);
             self.sweep_at = (2 * self.map.len()).max(SMALLEST_SWEEP);
         }
-        let value = Arc::new(value);
-        self.map.insert(key, Arc::downgrade(&value));
-        value
+        self.map.insert(key, value);
     }
 }
 

@@ -8,6 +8,7 @@ mod content;
 mod cost;
 mod damaged;
 mod fixtures;
+mod growing;
 mod hostile;
 mod manifest;
 mod official;

@@ -97,7 +97,7 @@ impl Dispatch {
         mut page: Page,
     ) {
         let itself = number(&dir.node);
-        let above = dir.node.parent().map_or(itself, |parent| number(parent));
+        let above = dir.node.parent().map_or(itself, |parent| number(&parent));
         for (at, name, ino) in [(0, ".", itself), (1, "..", above)] {
             if position <= at && self.add_dots(&mut page, ino, at + 1, name) {
                 return page.ok();

@@ -48,7 +48,8 @@ impl Job<'_> {
     /// Finds what is at `start` and below. Waits with all patience where nothing is to be left for later.
     fn find_below(&self, start: &Arc<Node>, dest: &Arc<Folder>, later: Option<&mut Later>) {
         if start.kind() != NodeKind::Directory {
-            let name = start.name().map_or("", |name| name.as_str());
+            let name = start.name();
+            let name = name.as_ref().map_or("", |name| name.as_str());
             let place: Place<'_> = &|| start.path().to_string();
             return match self.folder_of(start, dest) {
                 Ok(folder) if start.kind() == NodeKind::Symlink => {
@@ -224,19 +225,20 @@ impl Job<'_> {
 
     /// The folder that `start` belongs in; for a directory the folder that it becomes.
     fn folder_of(&self, start: &Arc<Node>, dest: &Arc<Folder>) -> io::Result<Arc<Folder>> {
-        let mut way: Vec<&Arc<Node>> = Vec::new();
-        let mut next = if start.kind() == NodeKind::Directory { Some(start) } else { start.parent() };
-        while let Some(node) = next.filter(|node| node.parent().is_some()) {
+        let mut way: Vec<Arc<Node>> = Vec::new();
+        let mut next =
+            if start.kind() == NodeKind::Directory { Some(Arc::clone(start)) } else { start.parent() };
+        while let Some((node, parent)) = next.and_then(|node| node.parent().map(|parent| (node, parent))) {
             way.push(node);
-            next = node.parent();
+            next = Some(parent);
         }
         let mut folder = Arc::clone(dest);
         for node in way.into_iter().rev() {
             let Some(name) = node.name() else { continue };
             let name = self.fit(&folder, name.as_str(), &|| node.path().to_string());
             // Only what is decrypted as a whole gets its time.
-            let like = self.like(node);
-            let modified = like.modified.filter(|_| Arc::ptr_eq(node, start));
+            let like = self.like(&node);
+            let modified = like.modified.filter(|_| Arc::ptr_eq(&node, start));
             folder = folder.enter(&name, Like { modified, ..like })?;
         }
         Ok(folder)

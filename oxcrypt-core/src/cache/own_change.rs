@@ -1,0 +1,141 @@
+//! A change of our own to the tree, from before storage is asked for it until memory agrees with what was done.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::NodeCache;
+use super::nodes::{BOOKKEEPING, Key, Stamped, content_of, weight_of};
+use crate::listing::Found;
+use crate::name::{DirId, Name};
+use crate::node::{At, Node, Place, Stored, What};
+
+/// While it lives, nothing that storage says of its names is taken. One that is dropped without a word about how it
+/// ended leaves nothing known of them.
+pub(crate) struct OwnChange<'c> {
+    cache: &'c NodeCache,
+    names: Vec<(Arc<Node>, Name)>,
+    cells: Vec<usize>,
+    now: Instant,
+    is_known: bool,
+}
+
+impl NodeCache {
+    /// Begins to change these names of directories.
+    pub(crate) fn begin_change(&self, names: &[(&Arc<Node>, &Name)], now: Instant) -> OwnChange<'_> {
+        let names: Vec<_> = names.iter().map(|(dir, name)| (Arc::clone(dir), (*name).clone())).collect();
+        let mut cells: Vec<usize> = names
+            .iter()
+            .flat_map(|(dir, name)| {
+                let dir = dir_id(dir);
+                let content = self.changes.cell(&content_of(&dir, name));
+                [self.changes.cell(&dir), self.changes.cell(&(&dir, name)), content]
+            })
+            .collect();
+        cells.sort_unstable();
+        cells.dedup();
+        self.changes.begin(&cells);
+        OwnChange { cache: self, names, cells, now, is_known: false }
+    }
+
+    /// Begins to change the content of a file, until the returned value is dropped: what storage says meanwhile of its
+    /// length and times is not taken, and what it said before not any more.
+    pub(crate) fn begin_content_change(&self, node: &Node) -> ContentChange<'_> {
+        let cells = node.at().map(|at| self.changes.cell(&content_of(&dir_id(&at.parent), &at.name)));
+        let cells: Vec<usize> = cells.into_iter().collect();
+        self.changes.begin(&cells);
+        ContentChange { cache: self, cells }
+    }
+}
+
+impl OwnChange<'_> {
+    /// The entry was made: its node, which nobody has seen before.
+    pub(crate) fn created(mut self, dir: &Arc<Node>, name: &Name, stored: Stored, what: What) -> Arc<Node> {
+        let at = At { parent: Arc::clone(dir), name: name.clone(), stored };
+        let node = Arc::new(self.cache.new_node(what, at.clone()));
+        self.is_known = true;
+        self.appeared(&node, at);
+        node
+    }
+
+    /// The entry is gone.
+    pub(crate) fn removed(mut self, node: &Arc<Node>) {
+        self.is_known = true;
+        self.disappeared(node);
+        self.cache.attributes.remove(&node.id());
+        node.put(Place::Gone);
+    }
+
+    /// The entry has moved to a place that was free, or `replaced` the one there.
+    pub(crate) fn moved(mut self, node: &Arc<Node>, to: At, replaced: Option<&Arc<Node>>) {
+        self.is_known = true;
+        if let Some(replaced) = replaced {
+            self.disappeared(replaced);
+            self.cache.attributes.remove(&replaced.id());
+            replaced.put(Place::Gone);
+        }
+        self.disappeared(node);
+        node.put(Place::At(to.clone()));
+        self.appeared(node, to);
+    }
+
+    /// Two entries have changed places; each has the other's name, and may be spelled in a way of its own there.
+    pub(crate) fn exchanged(mut self, one: (&Arc<Node>, At), other: (&Arc<Node>, At)) {
+        self.is_known = true;
+        for (node, to) in [one, other] {
+            node.put(Place::At(to.clone()));
+            self.appeared(node, to);
+        }
+    }
+
+    fn appeared(&self, node: &Arc<Node>, at: At) {
+        let (cache, since) = (self.cache, self.cache.changes.moment(self.now));
+        let dir = dir_id(&at.parent);
+        let key = (dir.clone(), at.name.clone());
+        cache.live.put(key.clone(), node);
+        let weight = BOOKKEEPING + weight_of(&at.name, &at.stored);
+        cache.entries.insert(key, Stamped { value: Some(Arc::clone(node)), since }, weight);
+        let found = Found { name: at.name.clone(), stored: at.stored, canonical: true, since };
+        cache.change_listing(&dir, &at.name, Some(found));
+    }
+
+    fn disappeared(&self, node: &Arc<Node>) {
+        let (Some(at), cache) = (node.at(), self.cache) else { return };
+        let since = cache.changes.moment(self.now);
+        let key: Key = (dir_id(&at.parent), at.name.clone());
+        cache.live.remove(&key, node);
+        cache.change_listing(&key.0, &at.name, None);
+        let weight = BOOKKEEPING + at.name.as_str().len();
+        cache.entries.insert(key, Stamped { value: None, since }, weight);
+    }
+}
+
+impl Drop for OwnChange<'_> {
+    fn drop(&mut self) {
+        for (dir, name) in &self.names {
+            let id = dir_id(dir);
+            if !self.is_known {
+                self.cache.forget_listing(&id);
+                self.cache.entries.remove(&(id, name.clone()));
+            }
+            // Times and size of the directory are others by now.
+            self.cache.attributes.remove(&dir.id());
+        }
+        self.cache.changes.end(&self.cells);
+    }
+}
+
+/// A change of our own to a file's content.
+pub(crate) struct ContentChange<'c> {
+    cache: &'c NodeCache,
+    cells: Vec<usize>,
+}
+
+impl Drop for ContentChange<'_> {
+    fn drop(&mut self) {
+        self.cache.changes.end(&self.cells);
+    }
+}
+
+fn dir_id(dir: &Node) -> DirId {
+    dir.dir_id().cloned().unwrap_or_else(DirId::root)
+}

@@ -1,0 +1,157 @@
+//! New entries: files, directories, symbolic links.
+//!
+//! An entry is its type file, which therefore comes last: a process that is killed on the way leaves nothing that could
+//! be taken for an entry, or one that is whole.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Subject, Tree, directory_id, missing_content_dir};
+use crate::chunk::PAYLOAD_LEN;
+use crate::ciphertext_path::{CiphertextPath, MAX_NAME_FILE_LEN, NAME_FILE};
+use crate::content_dir::{self, DIR_ID_FILE};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{DirId, Name};
+use crate::node::{LinkTarget, Node, Shape, Stored, What};
+use crate::probe::Probe;
+use crate::small_file;
+use crate::storage::{BlockFile, EntryKind, Metadata, OpenMode};
+
+/// A file that was just made: it is empty, in storage not even a header is written.
+pub(crate) type Created = (Arc<Node>, Box<dyn BlockFile>, Metadata);
+
+/// How an entry that does not exist yet is going to be stored.
+pub(super) struct NewEntry {
+    pub(super) stored: Stored,
+    /// What `name.c9s` is to say, where the name is shortened.
+    long: Option<String>,
+}
+
+impl Tree {
+    /// Creates an empty file.
+    pub(crate) fn create(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Created> {
+        self.create_entry(dir, name, &What::File, now, |path| self.storage.open(path, OpenMode::CreateNew))
+            .map(|(node, (handle, metadata))| (node, handle, metadata))
+    }
+
+    /// Creates an empty directory: its content directory first, so that no entry ever leads nowhere.
+    pub(crate) fn make_dir(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+        let id = DirId::generate();
+        let what = What::Directory(id.clone());
+        // Nobody knows this id, so nobody minds that it has a content directory before anything is decided.
+        self.expect_free(dir, name, now)?;
+        content_dir::create(&*self.storage, &self.names, self.combo, &self.key, &id)?;
+        let write = |path: &CiphertextPath| self.storage.write_new(path, id.as_bytes());
+        match self.create_entry(dir, name, &what, now, write) {
+            Ok((node, ())) => Ok(node),
+            Err(error) => {
+                let path = self.content_dir(&id);
+                // If this fails, an empty content directory is left that nothing leads to.
+                let _ = self.storage.remove(&path.push(DIR_ID_FILE), EntryKind::File);
+                let _ = self.storage.remove(&path, EntryKind::Directory);
+                Err(error)
+            }
+        }
+    }
+
+    /// Creates a symbolic link.
+    pub(crate) fn make_symlink(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        target: &str,
+        now: Instant,
+    ) -> Result<Arc<Node>> {
+        if target.is_empty() || target.contains('\0') {
+            return Err(Error::new(ErrorKind::InvalidArgument).because("no link can have this target"));
+        }
+        if target.len() as u64 >= PAYLOAD_LEN {
+            return Err(Error::new(ErrorKind::NameTooLong).because("no link can have a target this long"));
+        }
+        let bytes = small_file::encrypt(target.as_bytes(), self.combo, &self.key);
+        let write = |path: &CiphertextPath| self.storage.write_new(path, &bytes);
+        let (node, ()) = self.create_entry(dir, name, &What::Symlink, now, write)?;
+        self.cache.insert_target(&node, &LinkTarget::new(target), now);
+        Ok(node)
+    }
+
+    fn create_entry<T>(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        what: &What,
+        now: Instant,
+        make: impl FnOnce(&CiphertextPath) -> io::Result<T>,
+    ) -> Result<(Arc<Node>, T)> {
+        let id = directory_id(dir)?;
+        let new = self.new_entry(id, name, what)?;
+        let _turn = self.turns.alone(Subject::Directory(id.clone()));
+        self.expect_free(dir, name, now)?;
+        let change = self.cache.begin_change(&[(dir, name)], now);
+        self.make_folder(&new)?;
+        let type_file = new.stored.type_file(what);
+        let made = make(&type_file).map_err(|error| {
+            self.unmake_folder(&new);
+            not_created(error).at(type_file)
+        })?;
+        let node = change.created(dir, name, new.stored, what.clone());
+        self.note_unsynced(&node);
+        Ok((node, made))
+    }
+
+    /// Refuses a name that is known to be taken. Where nothing is known, storage tells.
+    fn expect_free(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<()> {
+        directory_id(dir)?;
+        match self.cache.lookup(dir, name, now) {
+            Probe::Ready(Ok(_)) => Err(ErrorKind::AlreadyExists.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How an entry of this name and kind is to be stored in `dir`.
+    pub(super) fn new_entry(&self, dir: &DirId, name: &Name, what: &What) -> Result<NewEntry> {
+        let (mut stored, long) = self.spell_with_long_name(dir, name);
+        if long.as_ref().is_some_and(|long| long.len() > MAX_NAME_FILE_LEN) {
+            return Err(ErrorKind::NameTooLong.into());
+        }
+        if long.is_none() && *what != What::File {
+            stored.shape = Shape::Folder;
+        }
+        Ok(NewEntry { stored, long })
+    }
+
+    /// Creates the folder that an entry has unless it is a plain file, with its long name in it.
+    pub(super) fn make_folder(&self, new: &NewEntry) -> Result<()> {
+        let path = &new.stored.path;
+        if new.stored.shape == Shape::Plain {
+            return Ok(());
+        }
+        self.storage.create_dir(path).map_err(|error| not_created(error).at(path))?;
+        let Some(long) = &new.long else { return Ok(()) };
+        let file = path.push(NAME_FILE);
+        self.storage.write_new(&file, long.as_bytes()).map_err(|error| {
+            let _removed_or_left_empty = self.storage.remove(path, EntryKind::Directory);
+            Error::from(error).at(file)
+        })
+    }
+
+    /// Removes what [`make_folder`](Self::make_folder) has made, where nothing came of it.
+    pub(super) fn unmake_folder(&self, new: &NewEntry) {
+        // What cannot be removed is left as an entry that does not say what it is.
+        if new.long.is_some() {
+            let _ = self.storage.remove(&new.stored.path.push(NAME_FILE), EntryKind::File);
+        }
+        if new.stored.shape != Shape::Plain {
+            let _ = self.storage.remove(&new.stored.path, EntryKind::Directory);
+        }
+    }
+}
+
+/// Why nothing could be made in a directory.
+fn not_created(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => missing_content_dir(),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,133 @@
+//! Making entries survive a power loss: they themselves, and every directory that leads to them.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Subject, Tree, directory_id};
+use crate::ciphertext_path::{CiphertextPath, NAME_FILE};
+use crate::content_dir::DIR_ID_FILE;
+use crate::error::{Error, Result};
+use crate::node::{Node, NodeId, NodeKind, Shape};
+use crate::storage::OpenMode;
+
+/// Nodes that we have made or moved and that may not survive a power loss. They are held so that nobody forgets that,
+/// up to a number: of those beyond it, nodes are believed to be unsynced that are new to us.
+#[derive(Default)]
+pub(super) struct Unsynced(Mutex<HashMap<NodeId, Arc<Node>>>);
+
+/// Some two megabytes.
+const MAX_HELD: usize = 4_096;
+
+impl Unsynced {
+    fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, Arc<Node>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tree {
+    /// Takes note that we have made or moved an entry.
+    pub(super) fn note_unsynced(&self, node: &Arc<Node>) {
+        node.set_unsynced();
+        let mut held = self.unsynced.lock();
+        if held.len() < MAX_HELD {
+            held.insert(node.id(), Arc::clone(node));
+        } else {
+            self.cache.doubt_durability();
+        }
+    }
+
+    /// Makes an entry durable, and all directories that lead to it. Not the content of a file.
+    ///
+    /// By their places of now: a list of paths would be of no use after a rename.
+    pub(crate) fn sync_entry(&self, node: &Arc<Node>) -> Result<()> {
+        let mut next = Some(Arc::clone(node));
+        while let Some(node) = next {
+            self.sync_content_dir(&node)?;
+            once(&node.entry_unsynced, || self.sync_own_entry(&node, Above::Too))?;
+            self.unsynced.lock().remove(&node.id());
+            next = node.parent();
+        }
+        Ok(())
+    }
+
+    /// Makes the entries of a directory durable: all that were made in it, moved into it or removed from it.
+    pub(crate) fn sync_directory(&self, dir: &Arc<Node>) -> Result<()> {
+        let path = self.content_dir(directory_id(dir)?);
+        let is_in = |node: &&Arc<Node>| node.parent().is_some_and(|parent| Arc::ptr_eq(&parent, dir));
+        let inside: Vec<Arc<Node>> = self.unsynced.lock().values().filter(is_in).cloned().collect();
+        for node in &inside {
+            self.sync_content_dir(node)?;
+            self.sync_own_entry(node, Above::NotYet)?;
+        }
+        self.storage.sync_dir(&path).map_err(|error| Error::from(error).at(&path))?;
+        // What was moved away in between is unsynced where it is now.
+        for node in inside.iter().filter(is_in) {
+            node.entry_unsynced.store(false, Ordering::Release);
+            self.unsynced.lock().remove(&node.id());
+        }
+        self.sync_entry(dir)
+    }
+
+    /// What makes the entry of `node`: its type file but that of a file, whose content is synced by whoever writes it.
+    fn sync_own_entry(&self, node: &Node, above: Above) -> Result<()> {
+        let _turn = self.turns.shared(Subject::Entry(node.id()));
+        let Some(at) = node.at() else { return Ok(()) };
+        if at.stored.shape != Shape::Plain {
+            if node.kind() != NodeKind::File {
+                self.sync_file(&at.stored.type_file(&node.what))?;
+            }
+            if at.stored.shape == Shape::Shortened {
+                self.sync_file(&at.stored.path.push(NAME_FILE))?;
+            }
+            self.sync_folder(&at.stored.path)?;
+        }
+        match (above, at.stored.path.parent()) {
+            (Above::Too, Some(content_dir)) => self.sync_folder(&content_dir),
+            _ => Ok(()),
+        }
+    }
+
+    /// The content directory that we have made for a directory.
+    fn sync_content_dir(&self, node: &Node) -> Result<()> {
+        once(&node.content_unsynced, || {
+            let Some(id) = node.dir_id() else { return Ok(()) };
+            let path = self.content_dir(id);
+            self.sync_file(&path.push(DIR_ID_FILE))?;
+            // The directory itself, `d/XX` and `d`: the vault's own folder has had `d` since it was made.
+            let folders = std::iter::successors(Some(path), CiphertextPath::parent);
+            folders.take(3).try_for_each(|folder| self.sync_folder(&folder))
+        })
+    }
+
+    fn sync_file(&self, path: &CiphertextPath) -> Result<()> {
+        match self.storage.open(path, OpenMode::ReadWrite).and_then(|(file, _)| file.sync()) {
+            // It is another client's to remove; what is not there need not be made durable.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|error| Error::from(error).at(path)),
+        }
+    }
+
+    fn sync_folder(&self, path: &CiphertextPath) -> Result<()> {
+        match self.storage.sync_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.map_err(|error| Error::from(error).at(path)),
+        }
+    }
+}
+
+/// Whether the directory that an entry lies in is synced with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Above {
+    Too,
+    NotYet,
+}
+
+/// Does `sync` if the flag is set. It is clear while that runs, so that it tells of what is changed meanwhile.
+fn once(unsynced: &AtomicBool, sync: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !unsynced.swap(false, Ordering::AcqRel) {
+        return Ok(());
+    }
+    sync().inspect_err(|_| unsynced.store(true, Ordering::Release))
+}

@@ -1,0 +1,273 @@
+//! Moving entries: within a directory and from one to another, across the shortening threshold both ways.
+//!
+//! One call of the storage is the commit: the rename of the entry, or of its type file where a folder is made or left.
+//! A process that is killed before it leaves the entry under its old name, after it under the new one.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::remove::{lies_within, stored_of};
+use super::turns::Turn;
+use super::{Subject, Tree, directory_id};
+use crate::cache::OwnChange;
+use crate::ciphertext_path::CiphertextPath;
+use crate::content_dir;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{DirId, Name};
+use crate::node::{At, Node, Shape, Stored, What};
+use crate::probe::Probe;
+use crate::storage::Replace;
+
+/// A name in a directory.
+pub(crate) type Place<'p> = (&'p Arc<Node>, &'p Name);
+
+/// What a rename is about, while everything that it could race with waits.
+struct Move<'m> {
+    source: Arc<Node>,
+    /// How the source is stored.
+    from: Stored,
+    to: Place<'m>,
+    change: OwnChange<'m>,
+}
+
+impl Tree {
+    /// Moves an entry. [`Replace`] says what becomes of one that has the new name.
+    pub(crate) fn rename(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        replace: Replace,
+        now: Instant,
+    ) -> Result<()> {
+        let (from_id, to_id) = (directory_id(from.0)?, directory_id(to.0)?);
+        let _moves = (from_id != to_id).then(|| self.turns.alone(Subject::Moves));
+        let _directories = self.turns_of_both(from.0, to.0, from_id, to_id);
+        let source = self.find_in_turn(from.0, from.1, now)?;
+        directory_id(to.0)?;
+        if source.dir_id().is_some_and(|id| lies_within(to.0, id)) {
+            return Err(
+                Error::new(ErrorKind::InvalidArgument).because("a directory cannot lie within itself")
+            );
+        }
+        let target = self.find_target(to, now)?;
+        match (&target, replace) {
+            (Some(_), Replace::Never) => return Err(ErrorKind::AlreadyExists.into()),
+            (None, Replace::Exchange) => return Err(ErrorKind::NotFound.into()),
+            (Some(target), _) if Arc::ptr_eq(target, &source) => return Ok(()),
+            _ => {}
+        }
+        let Some(target) = target else {
+            let _entry = self.turns.alone(Subject::Entry(source.id()));
+            let step = self.begin_move(source, from, to, now)?;
+            return self.move_to_free_name(step, None);
+        };
+        if let Some(id) = target.dir_id().filter(|id| lies_within(from.0, id)) {
+            let kind = match replace {
+                // It holds the source, at least.
+                Replace::Always if *id != DirId::root() => ErrorKind::NotEmpty,
+                _ => ErrorKind::InvalidArgument,
+            };
+            return Err(kind.into());
+        }
+        if target.dir_id().is_some_and(|id| lies_within(to.0, id)) {
+            return Err(Error::damaged("the directory lies within itself").at(target.ciphertext_path()));
+        }
+        let _victim = match target.dir_id() {
+            Some(id) if replace == Replace::Always => Some(self.turns.alone(Subject::Directory(id.clone()))),
+            _ => None,
+        };
+        let _entries = self.turns_of_entries(&source, &target);
+        let step = self.begin_move(source, from, to, now)?;
+        match replace {
+            Replace::Exchange => self.exchange(step, &target),
+            Replace::Always | Replace::Never => self.replace(step, &target),
+        }
+    }
+
+    fn begin_move<'m>(
+        &'m self,
+        source: Arc<Node>,
+        from: Place<'m>,
+        to: Place<'m>,
+        now: Instant,
+    ) -> Result<Move<'m>> {
+        let stored = stored_of(&source)?;
+        let change = self.cache.begin_change(&[from, to], now);
+        Ok(Move { source, from: stored, to, change })
+    }
+
+    /// The entry that has the new name, unless memory knows that there is none. Where it does not, storage is asked under
+    /// the name's own spelling alone: what a scan would show under it besides is shown under another name then.
+    fn find_target(&self, (dir, name): Place<'_>, now: Instant) -> Result<Option<Arc<Node>>> {
+        match self.cache.lookup(dir, name, now) {
+            Probe::Ready(Ok(node)) => return Ok(Some(node)),
+            Probe::Ready(Err(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Probe::Ready(Err(error)) => return Err(error),
+            Probe::Absent => {}
+        }
+        let id = directory_id(dir)?;
+        let Some((stored, what, _)) = self.inspect(&self.spell(id, name))? else { return Ok(None) };
+        Ok(Some(self.cache.insert(dir, name, &stored, &what, now)))
+    }
+
+    /// Nobody else changes either directory.
+    fn turns_of_both(
+        &self,
+        from: &Arc<Node>,
+        to: &Arc<Node>,
+        from_id: &DirId,
+        to_id: &DirId,
+    ) -> Vec<Turn<'_>> {
+        let mut ids = vec![from_id, to_id];
+        ids.sort();
+        ids.dedup();
+        if ids.len() == 2 {
+            if lies_within(from, to_id) {
+                ids = vec![to_id, from_id];
+            } else if lies_within(to, from_id) {
+                ids = vec![from_id, to_id];
+            }
+        }
+        ids.into_iter().map(|id| self.turns.alone(Subject::Directory(id.clone()))).collect()
+    }
+
+    fn turns_of_entries(&self, source: &Node, target: &Node) -> [Turn<'_>; 2] {
+        let (first, second) = (source.id().min(target.id()), source.id().max(target.id()));
+        [first, second].map(|id| self.turns.alone(Subject::Entry(id)))
+    }
+
+    /// Moves an entry to a name that nobody has, or that `replaced` had a moment ago.
+    fn move_to_free_name(&self, step: Move<'_>, replaced: Option<&Arc<Node>>) -> Result<()> {
+        let Move { source, from, to: (dir, name), change } = step;
+        let mut new = self.new_entry(directory_id(dir)?, name, &source.what)?;
+        let stays_in_folder = from.shape == Shape::Folder && new.stored.shape != Shape::Shortened;
+        if stays_in_folder || (from.shape == Shape::Plain && new.stored.shape == Shape::Plain) {
+            self.rename_to_free_path(&from.path, &new.stored.path)?;
+            new.stored.shape = from.shape;
+        } else {
+            self.make_folder(&new)?;
+            let type_files = (from.type_file(&source.what), new.stored.type_file(&source.what));
+            self.rename_to_free_path(&type_files.0, &type_files.1)
+                .inspect_err(|_| self.unmake_folder(&new))?;
+            // Whatever is left of it is an entry that does not say what it is; the moved one is where it should be.
+            let _removed_or_left_behind = self.remove_folder(&from);
+        }
+        let to = At { parent: Arc::clone(dir), name: name.clone(), stored: new.stored };
+        change.moved(&source, to, replaced);
+        self.note_unsynced(&source);
+        Ok(())
+    }
+
+    fn rename_to_free_path(&self, from: &CiphertextPath, to: &CiphertextPath) -> Result<()> {
+        match self.storage.rename(from, to, Replace::Never) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            result => return result.map_err(|error| Error::from(error).at(to)),
+        }
+        // Nobody of us can come between, and for others there is nothing better on such a store.
+        match self.storage.metadata(to) {
+            Ok(_) => Err(Error::new(ErrorKind::AlreadyExists).at(to)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.storage.rename(from, to, Replace::Always).map_err(|error| Error::from(error).at(to))
+            }
+            Err(error) => Err(Error::from(error).at(to)),
+        }
+    }
+
+    /// Puts an entry in the place of another one.
+    fn replace(&self, step: Move<'_>, target: &Arc<Node>) -> Result<()> {
+        let there = stored_of(target)?;
+        match (&step.source.what, &target.what) {
+            (What::Directory(_), What::File | What::Symlink) => Err(ErrorKind::NotADirectory.into()),
+            (What::File | What::Symlink, What::Directory(_)) => Err(ErrorKind::IsADirectory.into()),
+            (What::Directory(_), What::Directory(victim)) => {
+                self.remove_content_dir(victim)?;
+                self.replace_type_file(step, target, there).inspect_err(|_| {
+                    let _put_back_or_missing =
+                        content_dir::create(&*self.storage, &self.names, self.combo, &self.key, victim);
+                })
+            }
+            (source, replaced) if source == replaced => self.replace_type_file(step, target, there),
+            (_, replaced) => self.replace_other_kind(step, target, &there, replaced),
+        }
+    }
+
+    /// One file of the storage takes the place of another: all of it in one step.
+    fn replace_type_file(&self, step: Move<'_>, target: &Arc<Node>, there: Stored) -> Result<()> {
+        let Move { source, from, to: (dir, name), change } = step;
+        let path = there.type_file(&target.what);
+        self.storage
+            .rename(&from.type_file(&source.what), &path, Replace::Always)
+            .map_err(|error| Error::from(error).at(path))?;
+        let _removed_or_left_behind = self.remove_folder(&from);
+        let to = At { parent: Arc::clone(dir), name: name.clone(), stored: there };
+        change.moved(&source, to, Some(target));
+        self.note_unsynced(&source);
+        Ok(())
+    }
+
+    /// A file takes the place of a link, or a link that of a file. In one step where the store can exchange them and
+    /// neither name is shortened; else the target is removed first.
+    fn replace_other_kind(
+        &self,
+        step: Move<'_>,
+        target: &Arc<Node>,
+        there: &Stored,
+        replaced: &What,
+    ) -> Result<()> {
+        if step.from.shape != Shape::Shortened && there.shape != Shape::Shortened {
+            match self.storage.rename(&step.from.path, &there.path, Replace::Exchange) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                Err(error) => return Err(Error::from(error).at(&there.path)),
+                Ok(()) => {
+                    let Move { source, from, to: (dir, name), change } = step;
+                    let stored = Stored { path: there.path.clone(), shape: from.shape };
+                    let to = At { parent: Arc::clone(dir), name: name.clone(), stored };
+                    change.moved(&source, to, Some(target));
+                    self.note_unsynced(&source);
+                    // The replaced one is under the old name now.
+                    return self.remove_entry(&Stored { path: from.path, shape: there.shape }, replaced);
+                }
+            }
+        }
+        self.remove_entry(there, replaced)?;
+        self.move_to_free_name(step, Some(target))
+    }
+
+    /// Two entries take each other's place, in one step or not at all.
+    fn exchange(&self, step: Move<'_>, target: &Arc<Node>) -> Result<()> {
+        let Move { source, from, to: _, change } = step;
+        let (Some(source_at), Some(target_at)) = (source.at(), target.at()) else {
+            return Err(ErrorKind::NotFound.into());
+        };
+        let there = &target_at.stored;
+        let is_same_kind = source.kind() == target.kind();
+        if !is_same_kind && (from.shape == Shape::Shortened || there.shape == Shape::Shortened) {
+            return Err(Error::new(ErrorKind::InvalidArgument)
+                .because("entries of different kinds with long names cannot be exchanged in one step"));
+        }
+        let paths = if is_same_kind {
+            (from.type_file(&source.what), there.type_file(&target.what))
+        } else {
+            (from.path.clone(), there.path.clone())
+        };
+        self.storage.rename(&paths.0, &paths.1, Replace::Exchange).map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => Error::new(ErrorKind::InvalidArgument)
+                .because("the storage cannot exchange entries in one step")
+                .caused_by(error),
+            _ => Error::from(error).at(&paths.1),
+        })?;
+        // Of different kinds each takes its own shape along; of the same kind it takes over what it finds.
+        let shapes = if is_same_kind { (there.shape, from.shape) } else { (from.shape, there.shape) };
+        let source_to = placed(&target_at, shapes.0);
+        let target_to = placed(&source_at, shapes.1);
+        change.exchanged((&source, source_to), (target, target_to));
+        self.note_unsynced(&source);
+        self.note_unsynced(target);
+        Ok(())
+    }
+}
+
+fn placed(at: &At, shape: Shape) -> At {
+    At { stored: Stored { path: at.stored.path.clone(), shape }, ..at.clone() }
+}

@@ -1,0 +1,142 @@
+//! Turns: who may change a directory or an entry now, and who may rely on where it is.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::name::DirId;
+use crate::node::NodeId;
+
+/// Turns of a vault. They are held across storage, by threads that may block; nothing that answers from memory takes one.
+///
+/// To wait for each other for ever is impossible where everybody takes them in this order: [`Subject::Moves`], then
+/// directories from the root down, unrelated ones by their ids, then entries by their ids.
+pub(crate) struct Turns {
+    held: Mutex<HashMap<Subject, Hold>>,
+    freed: Condvar,
+}
+
+/// What a turn is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    /// What lies in which directory: renames from one directory to another.
+    Moves,
+    /// The entries of a directory.
+    Directory(DirId),
+    /// Where an entry is, and what is there.
+    Entry(NodeId),
+}
+
+#[derive(Default)]
+struct Hold {
+    shared: usize,
+    alone: bool,
+    /// Waiting to be alone: those who would share wait behind them.
+    waiting: usize,
+}
+
+/// A turn that was given; it ends when this is dropped.
+pub(crate) struct Turn<'t> {
+    turns: &'t Turns,
+    subject: Subject,
+    alone: bool,
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self { held: Mutex::new(HashMap::new()), freed: Condvar::new() }
+    }
+
+    /// Waits until nobody else has a turn of `subject`.
+    pub(crate) fn alone(&self, subject: Subject) -> Turn<'_> {
+        let mut held = self.lock();
+        held.entry(subject.clone()).or_default().waiting += 1;
+        loop {
+            let hold = held.entry(subject.clone()).or_default();
+            if hold.shared == 0 && !hold.alone {
+                hold.waiting -= 1;
+                hold.alone = true;
+                return Turn { turns: self, subject, alone: true };
+            }
+            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until nobody has the turn of `subject` alone.
+    pub(crate) fn shared(&self, subject: Subject) -> Turn<'_> {
+        let mut held = self.lock();
+        loop {
+            let hold = held.entry(subject.clone()).or_default();
+            if !hold.alone && hold.waiting == 0 {
+                hold.shared += 1;
+                return Turn { turns: self, subject, alone: false };
+            }
+            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Hold>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut held = self.turns.lock();
+        if let Some(hold) = held.get_mut(&self.subject) {
+            if self.alone {
+                hold.alone = false;
+            } else {
+                hold.shared -= 1;
+            }
+            if hold.shared == 0 && !hold.alone && hold.waiting == 0 {
+                held.remove(&self.subject);
+            }
+        }
+        drop(held);
+        self.turns.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn whoever_is_alone_is_alone() {
+        let (turns, inside, most) = (Turns::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let subject = || Subject::Directory(DirId::root());
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let (turns, inside, most) = (&turns, &inside, &most);
+                scope.spawn(move || {
+                    for _ in 0..500 {
+                        if number % 2 == 0 {
+                            let _turn = turns.alone(subject());
+                            assert_eq!(inside.fetch_add(100, Ordering::SeqCst), 0);
+                            inside.fetch_sub(100, Ordering::SeqCst);
+                        } else {
+                            let _turn = turns.shared(subject());
+                            let others = inside.fetch_add(1, Ordering::SeqCst);
+                            assert!(others < 100);
+                            most.fetch_max(others + 1, Ordering::SeqCst);
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(turns.lock().is_empty(), "no turn is remembered that nobody has");
+    }
+
+    #[test]
+    fn different_subjects_do_not_wait_for_each_other() {
+        let turns = Turns::new();
+        let _moves = turns.alone(Subject::Moves);
+        let _one = turns.alone(Subject::Entry(NodeId(1)));
+        let _other = turns.alone(Subject::Entry(NodeId(2)));
+        let _first = turns.shared(Subject::Directory(DirId::root()));
+        let _second = turns.shared(Subject::Directory(DirId::root()));
+    }
+}

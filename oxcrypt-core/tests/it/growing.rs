@@ -1,0 +1,55 @@
+//! A vault that changes: every entry is what the calls before have made of it, in memory and in storage.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxcrypt_core::storage::{BlockStorage, MemoryStorage, Replace};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::{ErrorKind, Name, Node, NodeKind, Vault};
+
+use crate::fixtures::unlock;
+
+fn vault(threshold: usize) -> (Arc<MemoryStorage>, Vault) {
+    let storage = Arc::new(MemoryStorage::default());
+    VaultBuilder::create(&*storage, Recipe { threshold, ..Recipe::default() }).unwrap();
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    (storage, vault)
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn shown(vault: &Vault, dir: &Arc<Node>) -> Vec<String> {
+    let listing = vault.list(dir, Instant::now()).unwrap();
+    listing.entries().iter().map(|entry| entry.shown().to_owned()).collect()
+}
+
+#[test]
+fn a_node_goes_along_when_it_is_renamed_and_is_gone_when_it_is_removed() {
+    for threshold in [36, 220] {
+        let (storage, vault) = vault(threshold);
+        let (root, now) = (vault.root(), Instant::now());
+        let dir = vault.make_dir(&root, &name("dir"), now).unwrap();
+        let link = vault.make_symlink(&dir, &name("link"), "target", now).unwrap();
+        let long = name(&"l".repeat(200));
+        vault.list(&root, now).unwrap();
+        vault.rename((&dir, &name("link")), (&root, &long), Replace::Never, now).unwrap();
+        assert_eq!((link.name().unwrap(), link.parent().unwrap().id()), (long.clone(), root.id()));
+        assert!(Arc::ptr_eq(&vault.lookup(&root, &long, now).unwrap(), &link));
+        assert_eq!(vault.lookup(&dir, &name("link"), now).unwrap_err().kind(), ErrorKind::NotFound);
+        vault.rename((&root, &long), (&root, &name("link")), Replace::Always, now).unwrap();
+        vault.rename((&root, &name("dir")), (&root, &name("renamed")), Replace::Always, now).unwrap();
+        assert_eq!(shown(&vault, &root), ["link", "renamed"]);
+        let fresh = unlock(Arc::clone(&storage) as Arc<dyn BlockStorage>, "passphrase");
+        assert_eq!(shown(&fresh, &fresh.root()), ["link", "renamed"]);
+        let fresh_link = fresh.lookup(&fresh.root(), &name("link"), now).unwrap();
+        assert_eq!(fresh_link.kind(), NodeKind::Symlink);
+        assert_eq!(fresh.read_link(&fresh_link, now).unwrap().as_str(), "target");
+        vault.remove(&root, &name("link"), now).unwrap();
+        vault.remove_dir(&root, &name("renamed"), now).unwrap();
+        assert!(link.is_gone() && dir.is_gone());
+        assert_eq!(vault.list(&dir, now).unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(shown(&vault, &root).is_empty());
+    }
+}
