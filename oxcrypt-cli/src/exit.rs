@@ -157,6 +157,7 @@ fn code_of_kind(kind: ErrorKind) -> Code {
         | ErrorKind::NotEmpty
         | ErrorKind::InvalidName
         | ErrorKind::NameTooLong
+        | ErrorKind::TooLarge
         | ErrorKind::SymlinkLoop
         | ErrorKind::InvalidArgument
         | ErrorKind::Damaged

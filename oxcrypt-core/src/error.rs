@@ -31,6 +31,8 @@ pub enum ErrorKind {
     InvalidName,
     /// No entry of this vault can have a name this long.
     NameTooLong,
+    /// No file can be this long.
+    TooLarge,
     /// Symbolic links lead round in a circle, or too far.
     SymlinkLoop,
     /// The request makes no sense.
@@ -66,6 +68,7 @@ impl ErrorKind {
             Self::NotEmpty => "directory not empty",
             Self::InvalidName => "not a possible name",
             Self::NameTooLong => "name too long",
+            Self::TooLarge => "file too large",
             Self::SymlinkLoop => "too many symbolic links",
             Self::InvalidArgument => "invalid argument",
             Self::Damaged => "damaged",
@@ -198,8 +201,8 @@ impl From<io::Error> for Error {
             Io::PermissionDenied => ErrorKind::PermissionDenied,
             Io::ReadOnlyFilesystem => ErrorKind::ReadOnly,
             Io::TimedOut => ErrorKind::TimedOut,
-            // A file that is longer than the storage can hold.
-            Io::Unsupported | Io::FileTooLarge => ErrorKind::Unsupported,
+            Io::Unsupported => ErrorKind::Unsupported,
+            Io::FileTooLarge => ErrorKind::TooLarge,
             // A server has put another file in the place of the open one. To open it again may help.
             Io::StaleNetworkFileHandle => ErrorKind::Incomplete,
             _ if is_link(&error) => ErrorKind::Damaged,
@@ -247,7 +250,7 @@ mod tests {
     fn what_a_server_and_a_small_file_system_say_has_a_kind_that_helps() {
         for (io, kind) in [
             (io::ErrorKind::StaleNetworkFileHandle, ErrorKind::Incomplete),
-            (io::ErrorKind::FileTooLarge, ErrorKind::Unsupported),
+            (io::ErrorKind::FileTooLarge, ErrorKind::TooLarge),
         ] {
             assert_eq!(Error::from(io::Error::from(io)).kind(), kind);
         }

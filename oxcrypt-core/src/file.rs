@@ -1,83 +1,76 @@
-//! One open file: what memory has of it, and how the rest is read.
+//! One open file: what memory has of it, how the rest is read, and how what was changed is stored.
 //!
 //! The resident half, [`ResidentFile`], holds no storage handle; the storage half, [`File`], is plain blocking code.
 //! Opening reads nothing: the header comes with the first read, and the length follows from that of the ciphertext.
+//! Writing changes memory; storage gets whole chunks when it is flushed, or when memory holds too many.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-use crate::chunk::{ChunkIndex, PAYLOAD_LEN, Span, Torn};
-use crate::crypto::{CipherCombo, MasterKey};
+use crate::chunk::Torn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
-use crate::storage::{BlockFile, BlockStorage};
 
 mod assembly;
+mod conflict;
+mod content;
+mod context;
+mod flight;
 mod read;
 mod registry;
 mod resident;
 mod scratch;
+mod shared;
+mod store;
+mod unsaved;
+mod write;
 
 pub use assembly::{Assembly, Block};
+use content::Content;
+pub(crate) use context::{FileContext, Limits};
 pub(crate) use registry::Registry;
-use resident::Content;
 pub use resident::ResidentFile;
 pub(crate) use scratch::ScratchPool;
+use shared::Shared;
+pub use store::Stored;
+pub(crate) use unsaved::Budget;
 
-/// A file of a vault, open for reading. Any number of threads may read it at once.
+/// A file of a vault that is open. Any number of threads may read and write it at once, and however often it is opened,
+/// everybody sees what anybody has written.
 ///
-/// Dropping it closes the ciphertext file, which may block on storage.
+/// Dropping the last of them closes the ciphertext file, which may block on storage. It stores nothing: what was written
+/// is in storage after [`flush`](Self::flush), and until then [`Vault::unsaved`](crate::Vault::unsaved) has the file.
 #[derive(Debug)]
 pub struct File {
-    node: Arc<Node>,
-    resident: Arc<ResidentFile>,
-    handle: Box<dyn BlockFile>,
+    shared: Arc<Shared>,
     context: Arc<FileContext>,
-}
-
-/// What all open files of a vault share.
-pub(crate) struct FileContext {
-    /// Asked whether a file has changed where its ciphertext makes no sense.
-    pub(crate) storage: Arc<dyn BlockStorage>,
-    pub(crate) key: Arc<MasterKey>,
-    pub(crate) combo: CipherCombo,
-    pub(crate) scratch: ScratchPool,
-}
-
-impl std::fmt::Debug for FileContext {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FileContext({})", self.combo)
-    }
+    writable: bool,
 }
 
 impl File {
-    pub(crate) fn new(
-        node: Arc<Node>,
-        resident: Arc<ResidentFile>,
-        handle: Box<dyn BlockFile>,
-        context: Arc<FileContext>,
-    ) -> Self {
-        Self { node, resident, handle, context }
+    pub(crate) fn new(shared: Arc<Shared>, context: Arc<FileContext>, writable: bool) -> Self {
+        Self { shared, context, writable }
     }
 
     /// The entry it was opened by.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {
-        &self.node
+        &self.shared.node
     }
 
     /// The half that never blocks.
     #[must_use]
     pub fn resident(&self) -> &Arc<ResidentFile> {
-        &self.resident
+        &self.shared.resident
     }
 
-    /// Length of the cleartext in bytes, from the length of the ciphertext when it was last looked at.
+    /// Length of the cleartext in bytes: what was written included, and else from the length of the ciphertext when it
+    /// was last looked at.
     ///
     /// Nobody vouches for it: whole chunks cut off the end of a file leave a shorter file that looks sound. A torn
     /// file counts one byte that cannot be read, see [`Torn::shown_len`].
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.resident.len()
+        self.resident().len()
     }
 
     /// Whether the cleartext has no bytes.
@@ -89,7 +82,7 @@ impl File {
     /// Set where the ciphertext is cut off.
     #[must_use]
     pub fn torn(&self) -> Option<Torn> {
-        self.resident.torn()
+        self.resident().torn()
     }
 
     /// Reads cleartext at `offset` into `buf` and returns how many bytes; fewer than `buf` holds only at the end.
@@ -110,22 +103,38 @@ impl File {
         if buf.is_empty() {
             return Ok(0);
         }
-        let content = self.resident.content();
-        let result = match self.read_content(&content, offset, buf) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
-                    && self.has_changed(&content) =>
-            {
-                self.read_content(&self.resident.content(), offset, buf)
+        self.of_one_state(|| {
+            let (content, result) = self.read_content(offset, buf);
+            (content, true, result)
+        })
+    }
+
+    /// Reads until the result is sound, or is that of a state of the content that storage has. `read` returns which
+    /// state it read, and whether nothing of the result is damaged.
+    fn of_one_state<T>(&self, mut read: impl FnMut() -> (Content, bool, Result<T>)) -> Result<T> {
+        let mut has_asked = false;
+        loop {
+            let (content, is_sound, result) = read();
+            let is_doubtful = match &result {
+                Ok(_) => !is_sound,
+                Err(error) => matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete),
+            };
+            if is_doubtful {
+                if self.resident().content_id() != content.id {
+                    continue;
+                }
+                if !has_asked && self.has_changed(&content) {
+                    has_asked = true;
+                    continue;
+                }
             }
-            result => result,
-        };
-        result.map_err(|error| self.name(error))
+            return result.map_err(|error| self.name(error));
+        }
     }
 
     /// Says which file an error is about.
     fn name(&self, error: Error) -> Error {
-        match self.node.ciphertext_file() {
+        match self.node().ciphertext_file() {
             Some(path) => error.at(path),
             None => error,
         }
@@ -133,37 +142,26 @@ impl File {
 
     /// Whether the file is another one than `content` was made of.
     fn has_changed(&self, content: &Content) -> bool {
-        let metadata = self.node.ciphertext_file().map(|path| self.context.storage.metadata(&path));
-        matches!(metadata, Some(Ok(metadata)) if self.resident.has_changed(content, &metadata))
+        let metadata = self.node().ciphertext_file().map(|path| self.context.storage.metadata(&path));
+        matches!(metadata, Some(Ok(metadata)) if self.resident().has_changed(content, &metadata))
     }
-}
 
-/// What a read of a range has to bring in.
-struct Plan {
-    /// Bytes to give back.
-    len: usize,
-    /// The first chunk to look at: where nothing is wanted, at most an empty one behind all others.
-    start: ChunkIndex,
-    /// One past the last chunk to look at: behind the last span where the end of the file is to be vouched for.
-    end: ChunkIndex,
-}
+    /// The turn to change what storage has of the file.
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.shared.turn()
+    }
 
-impl Content {
-    /// Cuts a read of `want` bytes at `offset` to the file, and refuses what is cut off.
-    fn plan(&self, offset: u64, want: usize) -> Result<Plan> {
-        let len = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX).min(want);
-        let end = offset.saturating_add(len as u64);
-        if let Some(torn) = self.torn.filter(|torn| end > torn.readable || len < want) {
-            return Err(Error::damaged(torn.to_string()));
+    fn expect_writable(&self) -> Result<()> {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::InvalidArgument).because("the file was opened for reading only"))
         }
-        let stored = self.layout.stored_chunks(self.stored_len);
-        let start = if len == 0 { self.len.div_ceil(PAYLOAD_LEN) } else { offset / PAYLOAD_LEN };
-        // A read that wanted more than there is has met the end.
-        let end = if len < want { stored } else { end.div_ceil(PAYLOAD_LEN) };
-        Ok(Plan { len, start: ChunkIndex(start), end: ChunkIndex(end) })
     }
+}
 
-    fn spans(&self, offset: u64, len: usize) -> impl Iterator<Item = Span> + use<> {
-        self.layout.spans(offset, len as u64)
+impl Drop for File {
+    fn drop(&mut self) {
+        self.context.let_go(&self.shared);
     }
 }

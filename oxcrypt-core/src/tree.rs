@@ -18,7 +18,7 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
 use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeKind, Shape, Stored, What};
 use crate::small_file;
-use crate::storage::{BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
+use crate::storage::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
 
 mod conflict;
 mod create;
@@ -28,6 +28,7 @@ mod remove;
 mod rename;
 mod turns;
 
+pub(crate) use create::Created;
 use durable::Unsynced;
 pub(crate) use turns::Subject;
 use turns::Turns;
@@ -323,6 +324,15 @@ impl Tree {
         let (handle, metadata) =
             self.storage.open(&path, mode).map_err(|error| self.failed(node, &path, error))?;
         Ok((handle, Sighting { metadata, ticket }))
+    }
+
+    /// Sets attributes of what storage has of an entry, and asks what they are then.
+    pub(crate) fn set_attributes(&self, node: &Node, change: &Attributes) -> Result<Metadata> {
+        let _turn = self.turns.shared(Subject::Entry(node.id()));
+        let _change = self.cache.begin_content_change(node);
+        let path = self.content_path(node)?;
+        self.storage.set_attributes(&path, change).map_err(|error| self.failed(node, &path, error))?;
+        self.storage.metadata(&path).map_err(|error| self.failed(node, &path, error))
     }
 
     /// What it means that storage has failed at what a node is made of.

@@ -12,7 +12,7 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::config::VaultConfig;
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{File, FileContext, Registry, ResidentFile, ScratchPool};
+use crate::file::{Budget, File, FileContext, Limits, Registry, ResidentFile};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
@@ -46,6 +46,10 @@ pub struct VaultOptions {
     pub max_scrypt_memory: u64,
     /// Whether every change is refused: nothing whatever is written then.
     pub read_only: bool,
+    /// Bytes of changed chunks of one file that memory takes, before whoever writes has to store some.
+    pub unsaved_bytes_per_file: usize,
+    /// The same of all files together. A file with less than 128 KiB may always write.
+    pub unsaved_bytes: usize,
 }
 
 impl Default for VaultOptions {
@@ -56,6 +60,8 @@ impl Default for VaultOptions {
             max_age: Duration::from_secs(5),
             max_scrypt_memory: 1 << 30,
             read_only: false,
+            unsaved_bytes_per_file: 16 << 20,
+            unsaved_bytes: 64 << 20,
         }
     }
 }
@@ -89,6 +95,14 @@ impl VaultOptions {
         self
     }
 
+    /// Sets how many bytes of changed chunks memory takes, of one file and of all together.
+    #[must_use]
+    pub fn unsaved_bytes(mut self, per_file: usize, of_all: usize) -> Self {
+        self.unsaved_bytes_per_file = per_file;
+        self.unsaved_bytes = of_all;
+        self
+    }
+
     /// Sets whether every change is refused.
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
@@ -112,7 +126,7 @@ pub enum Follow {
 /// caller's clock: this crate has none. Keys are wiped when the vault and all its files are dropped.
 pub struct Vault {
     storage: Arc<dyn BlockStorage>,
-    tree: Tree,
+    tree: Arc<Tree>,
     files: Arc<FileContext>,
     resident: Resident,
     combo: CipherCombo,
@@ -144,21 +158,28 @@ impl Vault {
         let key = Arc::new(key);
         let nodes = Arc::new(NodeCache::new(options.tree_cache_bytes, options.max_age));
         let chunks = Arc::new(ChunkCache::new(options.chunk_cache_bytes));
-        let registry = Arc::new(Registry::new(combo.layout(), chunks));
+        let budget = Arc::new(Budget::default());
+        let registry = Arc::new(Registry::new(combo.layout(), chunks, Arc::clone(&budget)));
+        let tree = Arc::new(Tree::new(
+            Arc::clone(&storage),
+            Arc::clone(&nodes),
+            Arc::clone(&key),
+            combo,
+            shortening_threshold,
+        ));
+        let limits = Limits { per_file: options.unsaved_bytes_per_file, per_vault: options.unsaved_bytes };
+        let files = FileContext::new(
+            Arc::clone(&storage),
+            key,
+            combo,
+            Arc::clone(&tree),
+            Arc::clone(&nodes),
+            budget,
+            limits,
+        );
         Self {
-            tree: Tree::new(
-                Arc::clone(&storage),
-                Arc::clone(&nodes),
-                Arc::clone(&key),
-                combo,
-                shortening_threshold,
-            ),
-            files: Arc::new(FileContext {
-                storage: Arc::clone(&storage),
-                key,
-                combo,
-                scratch: ScratchPool::new(),
-            }),
+            tree,
+            files: Arc::new(files),
             resident: Resident { nodes, registry },
             storage,
             combo,
@@ -270,7 +291,7 @@ impl Vault {
             Probe::Absent => {
                 let (attributes, seen) = self.tree.attributes(node, now)?;
                 self.observe(node, &seen, now);
-                Ok(attributes)
+                Ok(self.resident.as_written(node, attributes))
             }
         }
     }
@@ -297,21 +318,34 @@ impl Vault {
     /// `IsADirectory`, or `InvalidArgument` for a symbolic link; `NotFound` if it is gone; `Damaged` if something else
     /// is in its place; else what the storage says.
     pub fn open(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
-        let (handle, seen) = self.tree.open(node, OpenMode::Read, now)?;
-        self.observe(node, &seen, now);
-        let resident = self.resident.registry.opened(node.id(), &seen.metadata);
-        Ok(File::new(Arc::clone(node), resident, handle, Arc::clone(&self.files)))
+        self.open_in(node, OpenMode::Read, now)
+    }
+
+    fn open_in(&self, node: &Arc<Node>, mode: OpenMode, now: Instant) -> Result<File> {
+        let (handle, seen) = self.tree.open(node, mode, now)?;
+        let registry = &self.resident.registry;
+        let is_current = self.observe(node, &seen, now);
+        let opened = |is_current| registry.opened(node.id(), &seen.metadata, is_current);
+        let resident = is_current
+            .then(|| self.resident.nodes.unless_changed(seen.ticket, || opened(true)))
+            .flatten()
+            .unwrap_or_else(|| opened(false));
+        let writable = mode != OpenMode::Read;
+        let shared = self.files.join(node, &resident, handle, writable);
+        Ok(File::new(shared, Arc::clone(&self.files), writable))
     }
 
     /// Takes what storage told of an entry, unless we have changed its content since it was asked.
-    fn observe(&self, node: &Node, seen: &Sighting, now: Instant) {
+    /// Returns whether it was.
+    fn observe(&self, node: &Node, seen: &Sighting, now: Instant) -> bool {
         let nodes = &self.resident.nodes;
-        nodes.unless_changed(seen.ticket, || {
+        let taken = nodes.unless_changed(seen.ticket, || {
             nodes.insert_attributes(node, &self.tree.attributes_from(node, &seen.metadata), now);
             if node.kind() == NodeKind::File && self.resident.registry.observe(node.id(), &seen.metadata) {
                 nodes.replaced(node);
             }
         });
+        taken.is_some()
     }
 
     /// Tells how much room the storage has, in bytes of ciphertext. Memory keeps no answer.
@@ -405,7 +439,21 @@ impl Resident {
     /// As [`Vault::attributes`], if memory has fresh ones.
     #[must_use]
     pub fn attributes(&self, node: &Node, now: Instant) -> Probe<NodeAttributes> {
-        self.nodes.attributes(node, now).into()
+        self.nodes.attributes(node, now).map(|attributes| self.as_written(node, attributes)).into()
+    }
+
+    /// While anything of a file is unsaved, its length and time are those in memory.
+    fn as_written(&self, node: &Node, attributes: NodeAttributes) -> NodeAttributes {
+        let file = if node.kind() == NodeKind::File { self.registry.get(node.id()) } else { None };
+        match file.filter(|file| file.is_unsaved()) {
+            Some(file) => NodeAttributes {
+                len: file.len(),
+                torn: file.torn(),
+                modified: file.written().or(attributes.modified),
+                ..attributes
+            },
+            None => attributes,
+        }
     }
 
     /// As [`Vault::read_link`], if memory has the target.

@@ -28,6 +28,7 @@ fn of_kind(kind: ErrorKind) -> Errno {
         ErrorKind::NotASymlink | ErrorKind::InvalidName | ErrorKind::InvalidArgument => Errno::EINVAL,
         ErrorKind::NotEmpty => Errno::ENOTEMPTY,
         ErrorKind::NameTooLong => Errno::ENAMETOOLONG,
+        ErrorKind::TooLarge => Errno::EFBIG,
         ErrorKind::SymlinkLoop => Errno::ELOOP,
         ErrorKind::Damaged | ErrorKind::Incomplete | ErrorKind::Storage => Errno::EIO,
         ErrorKind::NoSpace => Errno::ENOSPC,

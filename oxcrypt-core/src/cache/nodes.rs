@@ -221,6 +221,12 @@ impl NodeCache {
         keep(&self.attributes, node.id, attributes.clone(), 0, since);
     }
 
+    /// Takes attributes that storage told after a change of our own, while nothing else is taken.
+    pub(crate) fn adopt_attributes(&self, node: &Node, attributes: &NodeAttributes, now: Instant) {
+        let since = self.changes.moment(now);
+        self.attributes.insert(node.id, Stamped { value: attributes.clone(), since }, BOOKKEEPING);
+    }
+
     pub(crate) fn insert_target(&self, node: &Node, target: &LinkTarget, since: Instant) {
         keep(&self.targets, node.id, target.clone(), target.len(), since);
     }

@@ -78,6 +78,20 @@ impl OwnChange<'_> {
         self.appeared(node, to);
     }
 
+    /// The entry has gone to the place of `placeholder`, which nobody has seen. What is under its old name is not ours.
+    pub(crate) fn evaded(mut self, node: &Arc<Node>, placeholder: &Arc<Node>) {
+        self.is_known = true;
+        let (Some(from), Some(to)) = (node.at(), placeholder.at()) else { return };
+        self.disappeared(placeholder);
+        placeholder.put(Place::Gone);
+        let key: Key = (dir_id(&from.parent), from.name.clone());
+        self.cache.forget_listing(&key.0);
+        self.cache.live.remove(&key, node);
+        self.cache.entries.remove(&key);
+        node.put(Place::At(to.clone()));
+        self.appeared(node, to);
+    }
+
     /// Two entries have changed places; each has the other's name, and may be spelled in a way of its own there.
     pub(crate) fn exchanged(mut self, one: (&Arc<Node>, At), other: (&Arc<Node>, At)) {
         self.is_known = true;

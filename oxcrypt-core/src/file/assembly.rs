@@ -8,13 +8,15 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::File;
+use super::content::{Content, Plan, copy_span, span_len};
+use super::flight::MAX_RUN;
 use super::read::Patience;
-use super::resident::{Content, ResidentFile, copy_span, span_len};
-use super::{File, Plan};
+use super::resident::ResidentFile;
 use crate::cache::{ClearChunk, ContentId};
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
 use crate::cleartext::Cleartext;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::probe::Probe;
 
 /// A range of a file of which memory holds a part. Nothing here can block on storage. `Debug` shows numbers only.
@@ -40,10 +42,7 @@ impl ResidentFile {
     /// `None` where the range reaches what the ciphertext lacks: only [`File::read_at`] can tell whether it does still.
     #[must_use]
     pub fn begin(&self, offset: u64, len: usize) -> Option<Assembly> {
-        let content = self.content();
-        let plan = content.plan(offset, len).ok()?;
-        let chunks = plan.start.0..plan.end.0.max(plan.start.0);
-        let held = chunks.map(|index| self.cached(&content, ChunkIndex(index))).collect();
+        let (content, plan, held) = self.look(offset, len).ok()?;
         Some(Assembly { content, offset, plan, held })
     }
 }
@@ -60,7 +59,7 @@ impl Assembly {
     pub fn missing(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         let missing = (self.plan.start.0..).zip(&self.held);
         let missing = missing.filter(|(_, held)| held.is_none()).map(|(index, _)| ChunkIndex(index));
-        let unvouched = self.held.is_empty() && self.content.cipher.is_none() && self.content.stored_len > 0;
+        let unvouched = self.held.iter().all(Option::is_some) && self.content.is_unvouched();
         unvouched.then_some(self.plan.start).into_iter().chain(missing)
     }
 
@@ -88,9 +87,7 @@ impl Assembly {
         let mut rest = &mut *bytes;
         for (span, chunk) in self.content.spans(self.offset, self.plan.len).zip(chunks) {
             let Some((part, next)) = rest.split_at_mut_checked(span_len(span)) else { return Probe::Absent };
-            if !copy_span(chunk, span, part) {
-                return Probe::Absent;
-            }
+            copy_span(chunk, span, part);
             rest = next;
         }
         if rest.is_empty() { Probe::Ready(Ok(bytes)) } else { Probe::Absent }
@@ -114,62 +111,59 @@ impl File {
     /// Those of [`read_at`](Self::read_at), but for chunks that do not authenticate: they fail alone, in
     /// [`Assembly::finish`] of the reads that touch them.
     pub fn read_block(&self, chunks: Range<u64>) -> Result<Block> {
-        let content = self.resident.content();
-        let result = match self.read_chunks(&content, chunks.clone(), Patience::Waits) {
-            Ok(block) if block.chunks.iter().any(Result::is_err) && self.has_changed(&content) => {
-                self.read_chunks(&self.resident.content(), chunks, Patience::Waits)
-            }
-            Err(error)
-                if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
-                    && self.has_changed(&content) =>
-            {
-                self.read_chunks(&self.resident.content(), chunks, Patience::Waits)
-            }
-            result => result,
-        };
-        result.map_err(|error| self.name(error))
+        self.of_one_state(|| {
+            let content = self.resident().content();
+            let result = self.read_chunks(&content, chunks.clone(), Patience::Waits);
+            let is_whole = result.as_ref().is_ok_and(|block| block.chunks.iter().all(Result::is_ok));
+            (content, is_whole, result)
+        })
     }
 
     /// As [`read_block`](Self::read_block), but never waits: `Absent` where the host does not have all of it at hand, or
     /// cannot promise not to wait, or where anything is not right.
     #[must_use]
     pub fn try_read_block(&self, chunks: Range<u64>) -> Probe<Block> {
-        let block = self.read_chunks(&self.resident.content(), chunks, Patience::None);
+        let block = self.read_chunks(&self.resident().content(), chunks, Patience::None);
         block.ok().filter(|block| block.chunks.iter().all(Result::is_ok)).into()
     }
 
     fn read_chunks(&self, content: &Content, chunks: Range<u64>, patience: Patience) -> Result<Block> {
         let first = chunks.start;
-        let end = chunks.end.min(content.layout.stored_chunks(content.stored_len));
+        let stored = content.layout.stored_chunks(content.readable_len);
+        let end = chunks.end.min(stored.max(content.len.div_ceil(PAYLOAD_LEN)));
         let mut block = Block { content: content.id, first, chunks: Vec::new() };
-        if content.stored_len == 0 {
-            return Ok(block);
-        }
         let mut cipher = content.cipher.clone();
         let mut next = first;
         while next < end {
-            if let Some(chunk) = self.resident.cached(content, ChunkIndex(next)) {
+            if let Some(chunk) = self.resident().chunk(content.id, next) {
                 block.chunks.push(Ok(chunk));
                 next += 1;
                 continue;
             }
             let run = self.missing_run(content, next..end);
-            next = run.end;
-            self.read_run(content, &mut cipher, &run, patience, |cipher, index, ciphertext| {
-                let chunk = self.decrypt_whole(content, cipher, index, ciphertext);
-                block.chunks.push(chunk.map_err(|error| Arc::new(self.name(error))));
-                Ok(())
+            let mut read = Vec::new();
+            self.read_run(content, &mut cipher, &run, patience, |begun, cipher, index, ciphertext| {
+                let chunk = self.decrypt_whole(begun, cipher, index, ciphertext);
+                let counts = !matches!(chunk, Ok(None));
+                read.push(chunk.map_err(|error| Arc::new(self.name(error))).transpose());
+                Ok(counts)
             })?;
+            // From the first that was changed meanwhile on it is read again.
+            let sound: Vec<_> = read.into_iter().map_while(|chunk| chunk).collect();
+            next += sound.len() as u64;
+            block.chunks.extend(sound);
         }
-        self.cipher(content, &mut cipher, patience)?;
+        if content.is_unvouched() {
+            self.cipher(content, &mut cipher, patience)?;
+        }
         Ok(block)
     }
 
     /// The chunks from the first of `chunks` on that are missing, the first one in any case.
     fn missing_run(&self, content: &Content, chunks: Range<u64>) -> Range<u64> {
-        let end = chunks.end.min(chunks.start + super::read::MAX_RUN);
-        let cached = |index: &u64| self.resident.cached(content, ChunkIndex(*index)).is_some();
-        chunks.start..(chunks.start + 1..end).find(cached).unwrap_or(end)
+        let end = chunks.end.min(chunks.start + MAX_RUN);
+        let is_here = |index: &u64| self.resident().chunk(content.id, *index).is_some();
+        chunks.start..(chunks.start + 1..end).find(is_here).unwrap_or(end)
     }
 }
 

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::resident::{Content, copy_span, span_len};
-use super::{File, Plan};
+use super::File;
+use super::content::{Content, copy_span, span_len, to_usize};
+use super::flight::MAX_RUN;
+use super::resident::Begun;
 use crate::cache::ClearChunk;
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN, Span};
 use crate::cleartext::Cleartext;
 use crate::crypto::{ContentCipher, FileHeader};
 use crate::error::{Error, ErrorKind, Result};
-
-/// The longest run that is read at once: 4 MiB of cleartext.
-pub(super) const MAX_RUN: u64 = 128;
+use crate::storage::BlockFile;
 
 /// Whether a read of storage may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,132 +22,173 @@ pub(super) enum Patience {
     None,
 }
 
+/// A range that is being read into a buffer.
+struct Wanted<'b> {
+    offset: u64,
+    len: usize,
+    buf: &'b mut [u8],
+}
+
 impl File {
-    /// Reads one state of the content: what memory has of it from there, the rest from storage.
-    pub(super) fn read_content(&self, content: &Content, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        let plan = content.plan(offset, buf.len())?;
-        if content.stored_len == 0 {
-            // A file of no bytes has no header either.
-            return Ok(0);
-        }
-        let missing = self.fill_from_cache(content, &plan, offset, buf);
-        // The first run may bring the header along for the others.
-        let mut cipher = content.cipher.clone();
-        if missing.is_empty() {
-            self.cipher(content, &mut cipher, Patience::Waits)?;
-        }
-        for run in missing {
-            self.read_run(content, &mut cipher, &run, Patience::Waits, |cipher, index, chunk| {
-                let part = part_of(content, index, offset, plan.len);
-                self.decrypt_chunk(content, cipher, index, chunk, part, buf)
-            })?;
-        }
-        Ok(plan.len)
+    /// Reads one state of the content: what memory has of it, the rest from storage. Returns which state it was.
+    pub(super) fn read_content(&self, offset: u64, buf: &mut [u8]) -> (Content, Result<usize>) {
+        let (content, plan, held) = match self.resident().look(offset, buf.len()) {
+            Ok(looked) => looked,
+            Err(error) => return (self.resident().content(), Err(error)),
+        };
+        let len = plan.len;
+        let chunks = (plan.start.0..).zip(held);
+        let mut wanted = Wanted { offset, len, buf };
+        let missing = wanted.take_held(&content, chunks);
+        let result = self.read_missing(&content, missing, &mut wanted).map(|()| len);
+        (content, result)
     }
 
-    /// Copies what memory has into `buf` and returns what it lacks, as runs.
-    fn fill_from_cache(
+    fn read_missing(
         &self,
         content: &Content,
-        plan: &Plan,
-        offset: u64,
-        buf: &mut [u8],
-    ) -> Vec<Range<u64>> {
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        for index in plan.start.0..plan.end.0 {
-            let part = part_of(content, ChunkIndex(index), offset, plan.len);
-            let cached = self.resident.cached(content, ChunkIndex(index));
-            let copied = match (cached, &part) {
-                (Some(_), None) => true,
-                (Some(chunk), Some((span, range))) => {
-                    buf.get_mut(range.clone()).is_some_and(|into| copy_span(&chunk, *span, into))
+        missing: Vec<Range<u64>>,
+        wanted: &mut Wanted<'_>,
+    ) -> Result<()> {
+        // The first run may bring the header along for the others.
+        let mut cipher = content.cipher.clone();
+        if missing.is_empty() && content.is_unvouched() {
+            self.cipher(content, &mut cipher, Patience::Waits)?;
+        }
+        let mut runs = missing;
+        runs.reverse();
+        while let Some(run) = runs.pop() {
+            let struck =
+                self.read_run(content, &mut cipher, &run, Patience::Waits, |begun, cipher, index, chunk| {
+                    self.decrypt_chunk(begun, cipher, index, chunk, wanted)
+                })?;
+            for index in struck {
+                // Whoever changed it has it in memory, or did not keep it there.
+                match self.resident().chunk(content.id, index) {
+                    Some(chunk) => wanted.take(content, ChunkIndex(index), &chunk),
+                    None => runs.push(index..index + 1),
                 }
-                (None, _) => false,
-            };
-            if copied {
-                continue;
-            }
-            match runs.last_mut() {
-                Some(run) if run.end == index && run.end - run.start < MAX_RUN => run.end += 1,
-                _ => runs.push(index..index + 1),
             }
         }
-        runs
+        Ok(())
     }
 
     /// Reads a run's ciphertext at once and has each chunk decrypted, also behind a damaged one: what is sound goes to
-    /// the cache, so that reading around the damage costs nothing more.
+    /// the cache, so that reading around the damage costs nothing more. `decrypt` says whether the chunk counts.
+    ///
+    /// Returns the chunks that do not: we have changed them meanwhile.
     pub(super) fn read_run(
         &self,
         content: &Content,
         cipher: &mut Option<Arc<ContentCipher>>,
         run: &Range<u64>,
         patience: Patience,
-        mut decrypt: impl FnMut(&ContentCipher, ChunkIndex, &[u8]) -> Result<()>,
-    ) -> Result<()> {
+        mut decrypt: impl FnMut(&Begun, &ContentCipher, ChunkIndex, &[u8]) -> Result<bool>,
+    ) -> Result<Vec<u64>> {
+        let begun = self.resident().begin_flight(content.id, run).ok_or_else(overtaken)?;
         let layout = content.layout;
         let mut range =
-            layout.ciphertext_range(ChunkIndex(run.start), ChunkIndex(run.end), content.stored_len);
+            layout.ciphertext_range(ChunkIndex(run.start), ChunkIndex(run.end), begun.content.readable_len);
         // The header lies before chunk 0: where it is not known yet it comes along.
         let with_header = cipher.is_none() && run.start == 0;
         if with_header {
             range.start = 0;
         }
+        let handle = self.shared.handle();
         self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
-            self.read_exactly(range.start, ciphertext, patience)?;
+            read_exactly(&*handle, range.start, ciphertext, patience)?;
             let mut chunks = &*ciphertext;
             if with_header {
-                let (header, rest) = chunks.split_at(to_usize(layout.header_len()));
+                let (header, rest) = chunks.split_at(to_usize(layout.header_len()).min(chunks.len()));
                 *cipher = Some(self.decrypt_header(content, header)?);
                 chunks = rest;
             }
             let cipher = self.cipher(content, cipher, patience)?;
-            let mut first_error = Ok(());
-            for (index, chunk) in run.clone().zip(chunks.chunks(to_usize(layout.chunk_len()))) {
-                first_error = first_error.and(decrypt(&cipher, ChunkIndex(index), chunk));
+            let (mut struck, mut first_error) = (Vec::new(), Ok(()));
+            let mut chunks = chunks.chunks(to_usize(layout.chunk_len()));
+            for index in run.clone() {
+                // One that storage does not have is struck from the beginning.
+                let chunk = chunks.next().unwrap_or_default();
+                match decrypt(&begun, &cipher, ChunkIndex(index), chunk) {
+                    Ok(true) => {}
+                    Ok(false) => struck.push(index),
+                    Err(error) => first_error = first_error.and(Err(error)),
+                }
             }
-            first_error
+            first_error.map(|()| struck)
         })
     }
 
-    /// Decrypts one chunk to where it is wanted: its part of `buf`, and the cache.
+    /// Decrypts one chunk to where it is wanted: its part of the buffer, and the cache.
     fn decrypt_chunk(
         &self,
-        content: &Content,
+        begun: &Begun,
         cipher: &ContentCipher,
         index: ChunkIndex,
         chunk: &[u8],
-        part: Option<(Span, Range<usize>)>,
-        buf: &mut [u8],
-    ) -> Result<()> {
+        wanted: &mut Wanted<'_>,
+    ) -> Result<bool> {
+        let content = &begun.content;
         let payload_len = payload_len(content, chunk);
-        let into = part.as_ref().and_then(|(_, range)| buf.get_mut(range.clone()));
-        if let Some(into) = into.filter(|into| !self.resident.caches_chunks() && into.len() == payload_len) {
-            return cipher.decrypt(index, chunk, into).map_err(|_| damaged(index));
+        if !self.resident().caches_chunks()
+            && let Some(into) = wanted.whole_chunk(content, index, payload_len)
+        {
+            let decrypted = cipher.decrypt(index, chunk, into);
+            return match (self.resident().keep(begun, index, None), decrypted) {
+                (true, Err(_)) => Err(damaged(index)),
+                (counts, _) => Ok(counts),
+            };
         }
-        let clear = self.decrypt_whole(content, cipher, index, chunk)?;
-        if let Some((span, range)) = part {
-            let copied = buf.get_mut(range).is_some_and(|into| copy_span(&clear, span, into));
-            debug_assert!(copied, "a chunk holds the span that was cut from it");
+        match self.decrypt_whole(begun, cipher, index, chunk)? {
+            Some(clear) => {
+                wanted.take(content, index, &clear);
+                Ok(true)
+            }
+            None => Ok(false),
         }
-        Ok(())
     }
 
-    /// Decrypts one chunk, to be held and to be kept.
+    /// Decrypts one chunk, to be held and to be kept; `None` where we have changed it meanwhile.
     pub(super) fn decrypt_whole(
         &self,
-        content: &Content,
+        begun: &Begun,
         cipher: &ContentCipher,
         index: ChunkIndex,
         chunk: &[u8],
-    ) -> Result<ClearChunk> {
-        let mut clear = Cleartext::zeroed(payload_len(content, chunk));
-        cipher.decrypt(index, chunk, &mut clear).map_err(|_| damaged(index))?;
+    ) -> Result<Option<ClearChunk>> {
+        let mut clear = Cleartext::zeroed(payload_len(&begun.content, chunk));
+        let decrypted = cipher.decrypt(index, chunk, &mut clear);
         let clear = ClearChunk::new(clear);
-        if self.resident.caches_chunks() {
-            self.resident.keep(content, index, ClearChunk::clone(&clear));
+        match (self.resident().keep(begun, index, decrypted.is_ok().then_some(&clear)), decrypted) {
+            (false, _) => Ok(None),
+            (true, Ok(())) => Ok(Some(clear)),
+            (true, Err(_)) => Err(damaged(index)),
         }
-        Ok(clear)
+    }
+
+    /// Reads one chunk, for whoever is about to change a part of it. The flight tells whether it is still what was read.
+    pub(super) fn load_chunk(&self, index: u64) -> Result<Option<(Begun, ClearChunk)>> {
+        let content = self.resident().content();
+        let mut cipher = content.cipher.clone();
+        let mut loaded = None;
+        let result = self.read_run(
+            &content,
+            &mut cipher,
+            &(index..index + 1),
+            Patience::Waits,
+            |begun, cipher, index, chunk| {
+                let clear = self.decrypt_whole(begun, cipher, index, chunk)?;
+                let counts = clear.is_some();
+                loaded = clear.map(|clear| (begun.clone(), clear));
+                Ok(counts)
+            },
+        );
+        match result {
+            Ok(_) => Ok(loaded),
+            // Somebody has cut the file or begun it anew. Whoever wants the chunk has to look again.
+            Err(_) if self.resident().content_id() != content.id => Ok(None),
+            Err(error) => Err(self.name(error)),
+        }
     }
 
     /// The content's cipher: the one that is known, or by reading the header alone.
@@ -161,7 +202,7 @@ impl File {
             return Ok(Arc::clone(cipher));
         }
         let mut header = vec![0; to_usize(content.layout.header_len())];
-        self.read_exactly(0, &mut header, patience)?;
+        read_exactly(&*self.shared.handle(), 0, &mut header, patience)?;
         let cipher = self.decrypt_header(content, &header)?;
         Ok(Arc::clone(known.insert(cipher)))
     }
@@ -170,21 +211,73 @@ impl File {
         let header = FileHeader::decrypt(self.context.combo, &self.context.key, header)
             .map_err(|_| Error::damaged("the header does not authenticate"))?;
         let cipher = Arc::new(ContentCipher::new(&header, &self.context.key));
-        self.resident.keep_cipher(content, &cipher);
+        self.resident().keep_cipher(content.id, &cipher);
         Ok(cipher)
     }
+}
 
-    fn read_exactly(&self, offset: u64, buf: &mut [u8], patience: Patience) -> Result<()> {
-        let len = match patience {
-            Patience::Waits => self.handle.read_at(offset, buf)?,
-            Patience::None => self.handle.try_read_at(offset, buf)?,
-        };
-        if len == buf.len() {
-            Ok(())
-        } else {
-            Err(Error::new(ErrorKind::Incomplete).because("the ciphertext became shorter while it was open"))
+impl Wanted<'_> {
+    /// Copies what memory has, and returns what it lacks, as runs.
+    fn take_held(
+        &mut self,
+        content: &Content,
+        chunks: impl Iterator<Item = (u64, Option<ClearChunk>)>,
+    ) -> Vec<Range<u64>> {
+        let mut runs: Vec<Range<u64>> = Vec::new();
+        for (index, held) in chunks {
+            if let Some(chunk) = held {
+                self.take(content, ChunkIndex(index), &chunk);
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.end == index && run.end - run.start < MAX_RUN => run.end += 1,
+                _ => runs.push(index..index + 1),
+            }
+        }
+        runs
+    }
+
+    /// Copies the part of a chunk that is wanted.
+    fn take(&mut self, content: &Content, index: ChunkIndex, chunk: &[u8]) {
+        if let Some((span, range)) = self.part(content, index)
+            && let Some(into) = self.buf.get_mut(range)
+        {
+            copy_span(chunk, span, into);
         }
     }
+
+    /// Where a chunk goes that is wanted whole.
+    fn whole_chunk(&mut self, content: &Content, index: ChunkIndex, payload_len: usize) -> Option<&mut [u8]> {
+        let (_, range) = self.part(content, index)?;
+        self.buf.get_mut(range).filter(|into| into.len() == payload_len)
+    }
+
+    /// The part of the range that lies in a chunk, and where it goes in the buffer.
+    fn part(&self, content: &Content, index: ChunkIndex) -> Option<(Span, Range<usize>)> {
+        let base = index.0 * PAYLOAD_LEN;
+        let from = base.max(self.offset);
+        let until = (base + PAYLOAD_LEN).min(self.offset.saturating_add(self.len as u64));
+        let span = content.layout.spans(from, until.checked_sub(from)?).next()?;
+        let start = to_usize(from - self.offset);
+        Some((span, start..start + span_len(span)))
+    }
+}
+
+fn read_exactly(handle: &dyn BlockFile, offset: u64, buf: &mut [u8], patience: Patience) -> Result<()> {
+    let len = match patience {
+        Patience::Waits => handle.read_at(offset, buf)?,
+        Patience::None => handle.try_read_at(offset, buf)?,
+    };
+    if len == buf.len() {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Incomplete).because("the ciphertext became shorter while it was open"))
+    }
+}
+
+/// The content is another one than when the read began. Whoever asked finds that out, and begins again.
+fn overtaken() -> Error {
+    Error::new(ErrorKind::Incomplete).because("the file was changed while it was read")
 }
 
 fn damaged(index: ChunkIndex) -> Error {
@@ -193,19 +286,4 @@ fn damaged(index: ChunkIndex) -> Error {
 
 fn payload_len(content: &Content, chunk: &[u8]) -> usize {
     chunk.len().saturating_sub(to_usize(content.layout.overhead()))
-}
-
-/// The part of the wanted range `offset..offset + len` that lies in a chunk, and where it goes in the buffer.
-fn part_of(content: &Content, index: ChunkIndex, offset: u64, len: usize) -> Option<(Span, Range<usize>)> {
-    let base = index.0 * PAYLOAD_LEN;
-    let from = base.max(offset);
-    let until = (base + PAYLOAD_LEN).min(offset.saturating_add(len as u64));
-    let span = content.layout.spans(from, until.checked_sub(from)?).next()?;
-    let start = to_usize(from - offset);
-    Some((span, start..start + span_len(span)))
-}
-
-/// Lengths here are those of buffers in memory, so they fit.
-fn to_usize(len: u64) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

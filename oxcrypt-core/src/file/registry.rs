@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ResidentFile;
+use super::{Budget, ResidentFile};
 use crate::cache::{ChunkCache, ClockCache, WeakTable};
 use crate::chunk::Layout;
 use crate::node::NodeId;
@@ -15,13 +15,14 @@ const KEPT_FILES: usize = 4_096;
 pub(crate) struct Registry {
     layout: Layout,
     chunks: Arc<ChunkCache>,
+    budget: Arc<Budget>,
     live: WeakTable<NodeId, ResidentFile>,
     kept: ClockCache<NodeId, Arc<ResidentFile>>,
 }
 
 impl Registry {
-    pub(crate) fn new(layout: Layout, chunks: Arc<ChunkCache>) -> Self {
-        Self { layout, chunks, live: WeakTable::new(), kept: ClockCache::new(KEPT_FILES) }
+    pub(crate) fn new(layout: Layout, chunks: Arc<ChunkCache>, budget: Arc<Budget>) -> Self {
+        Self { layout, chunks, budget, live: WeakTable::new(), kept: ClockCache::new(KEPT_FILES) }
     }
 
     /// What memory has of a file, open or not.
@@ -30,15 +31,45 @@ impl Registry {
     }
 
     /// The resident half of the file that storage has just opened and described. Where it is another file by now,
-    /// handles of the old one keep what they had.
-    pub(crate) fn opened(&self, node: NodeId, metadata: &Metadata) -> Arc<ResidentFile> {
+    /// handles of the old one keep what they had. What was told before a change of our own is of no use but to tell
+    /// which file it is: then `is_current` is false.
+    pub(crate) fn opened(&self, node: NodeId, metadata: &Metadata, is_current: bool) -> Arc<ResidentFile> {
         // Where the storage tells neither files nor times apart, each handle may have another file.
         let can_tell = metadata.identity.is_some() || metadata.modified.is_some();
-        let new = || ResidentFile::new(self.layout, Arc::clone(&self.chunks), metadata);
-        let file = self.live.get_or_insert(node, |file| can_tell && file.is_same_file(metadata), new);
-        file.opened(metadata);
+        let is_same = |file: &ResidentFile| {
+            let looks_same = can_tell && (!is_current || file.is_same_file(metadata));
+            !file.is_another_file(metadata) && (looks_same || file.is_unsaved())
+        };
+        let file = self.live.get_or_insert(node, is_same, || self.new_file(metadata));
+        if is_current {
+            file.opened(metadata);
+        }
         self.kept.insert(node, Arc::clone(&file), 1);
         file
+    }
+
+    /// The resident half of a file that was just made.
+    pub(crate) fn created(&self, node: NodeId, metadata: &Metadata) -> Arc<ResidentFile> {
+        let file = Arc::new(self.new_file(metadata));
+        self.live.put(node, &file);
+        self.kept.insert(node, Arc::clone(&file), 1);
+        file
+    }
+
+    /// Takes over the times that we have set ourselves.
+    pub(crate) fn touched(&self, node: NodeId, metadata: &Metadata) {
+        if let Some(file) = self.get(node) {
+            file.touched(metadata);
+        }
+    }
+
+    /// A node is gone, and nobody will ask for it again.
+    pub(crate) fn removed(&self, node: NodeId) {
+        self.kept.remove(&node);
+    }
+
+    fn new_file(&self, metadata: &Metadata) -> ResidentFile {
+        ResidentFile::new(self.layout, Arc::clone(&self.chunks), Arc::clone(&self.budget), metadata)
     }
 
     /// Takes note of what storage says of a file, if memory has anything of it. Returns whether another file has

@@ -1,51 +1,63 @@
 //! The resident half of a file.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
+use super::content::{Content, Plan, copy_span, span_len};
+use super::flight::Flight;
+use super::unsaved::{Budget, Unsaved};
 use crate::cache::{ChunkCache, ClearChunk, ContentId};
-use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Span, Torn};
+use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Torn};
+use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
+use crate::error::Result;
 use crate::probe::Probe;
-use crate::storage::{Identity, Metadata};
+use crate::storage::Metadata;
 
-/// What memory has of a file: length, content key, and those of its chunks that are cached.
+/// What memory has of a file: length, content key, chunks that storage does not have yet, and those of the others that
+/// are cached.
 ///
 /// It holds no storage handle, so nothing here can block on storage. `Debug` shows lengths only.
 pub struct ResidentFile {
-    layout: Layout,
-    chunks: Arc<ChunkCache>,
-    state: RwLock<Content>,
+    pub(super) layout: Layout,
+    pub(super) chunks: Arc<ChunkCache>,
+    pub(super) budget: Arc<Budget>,
+    state: RwLock<State>,
 }
 
-/// One state of a file's content.
+/// All that changes of a resident file, under one lock that is never held across storage.
+pub(super) struct State {
+    pub(super) content: Content,
+    pub(super) unsaved: Unsaved,
+    /// Reads of storage under way.
+    pub(super) flights: Vec<Arc<Flight>>,
+}
+
+/// A read of storage that has begun, with the content as it was then.
 #[derive(Clone)]
-pub(super) struct Content {
-    pub(super) id: ContentId,
-    pub(super) layout: Layout,
-    /// Length of the cleartext, one unreadable byte included where the file is torn.
-    pub(super) len: u64,
-    pub(super) stored_len: u64,
-    pub(super) torn: Option<Torn>,
-    /// Known once the header has been read.
-    pub(super) cipher: Option<Arc<ContentCipher>>,
-    modified: Option<SystemTime>,
-    identity: Option<Identity>,
-    /// The storage cannot tell whether a change was one of this file, or of the path: no other handle may share it.
-    is_apart: bool,
+pub(super) struct Begun {
+    pub(super) content: Content,
+    pub(super) flight: Arc<Flight>,
 }
 
 impl ResidentFile {
-    pub(super) fn new(layout: Layout, chunks: Arc<ChunkCache>, metadata: &Metadata) -> Self {
+    pub(super) fn new(
+        layout: Layout,
+        chunks: Arc<ChunkCache>,
+        budget: Arc<Budget>,
+        metadata: &Metadata,
+    ) -> Self {
         let content = Content::new(layout, chunks.new_content(), metadata);
-        Self { layout, chunks, state: RwLock::new(content) }
+        let state = State { content, unsaved: Unsaved::default(), flights: Vec::new() };
+        Self { layout, chunks, budget, state: RwLock::new(state) }
     }
 
     /// Length of the cleartext, as [`File::len`](super::File::len).
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.content().len
+        self.state().content.len
     }
 
     /// Whether the cleartext has no bytes.
@@ -57,7 +69,7 @@ impl ResidentFile {
     /// Set where the ciphertext is cut off.
     #[must_use]
     pub fn torn(&self) -> Option<Torn> {
-        self.content().torn
+        self.state().content.torn
     }
 
     /// Reads cleartext at `offset` into `buf` if memory holds all of it; then as
@@ -66,52 +78,115 @@ impl ResidentFile {
         if buf.is_empty() {
             return Probe::Ready(0);
         }
-        let content = self.content();
+        let state = self.state();
+        let content = &state.content;
         let Ok(plan) = content.plan(offset, buf.len()) else { return Probe::Absent };
-        if content.cipher.is_none() && content.stored_len > 0 {
-            // Nobody has vouched for this file yet.
+        if content.is_unvouched() {
             return Probe::Absent;
         }
         let mut rest = buf;
         let mut behind = plan.start;
         for span in content.spans(offset, plan.len) {
-            let Some(chunk) = self.chunks.get(content.id, span.chunk) else { return Probe::Absent };
+            let Some(chunk) = self.chunk_in(&state, span.chunk) else { return Probe::Absent };
             let (part, next) = rest.split_at_mut(span_len(span));
-            if !copy_span(&chunk, span, part) {
-                return Probe::Absent;
-            }
+            copy_span(&chunk, span, part);
             rest = next;
             behind = span.chunk.next();
         }
         // A read that meets the end wants the trailing empty chunk, too.
-        if behind < plan.end && self.chunks.get(content.id, behind).is_none() {
+        if behind < plan.end && self.chunk_in(&state, behind).is_none() {
             return Probe::Absent;
         }
         Probe::Ready(plan.len)
     }
 
-    /// Which state of the content this is: another number after every change that was noticed.
+    /// Which state of the content this is: another number after every change that was noticed and was not our own, and
+    /// after every cut.
     #[must_use]
     pub fn content_id(&self) -> ContentId {
-        self.content().id
+        self.state().content.id
     }
 
     /// Whether memory has all of the file. Looks no further than the first chunk that is missing.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let content = self.content();
-        let chunks = content.len.div_ceil(PAYLOAD_LEN);
-        content.torn.is_none()
-            && (content.cipher.is_some() || content.stored_len == 0)
-            && (0..chunks).all(|index| self.chunks.get(content.id, ChunkIndex(index)).is_some())
+        let state = self.state();
+        let chunks = state.content.len.div_ceil(PAYLOAD_LEN);
+        state.content.torn.is_none()
+            && !state.content.is_unvouched()
+            && (0..chunks).all(|index| self.chunk_in(&state, ChunkIndex(index)).is_some())
+    }
+
+    /// Whether anything of it is not in storage yet, or storage has not been asked since whether it is still the same
+    /// file.
+    #[must_use]
+    pub fn is_unsaved(&self) -> bool {
+        self.state().is_unsaved()
+    }
+
+    /// Bytes that changed chunks take in memory until storage has them.
+    #[must_use]
+    pub fn unsaved_bytes(&self) -> usize {
+        self.state().unsaved.bytes()
+    }
+
+    /// When it was last written to, as long as anything of that is unsaved.
+    pub(crate) fn written(&self) -> Option<SystemTime> {
+        let state = self.state();
+        state.unsaved.written.filter(|_| state.is_unsaved())
     }
 
     pub(super) fn content(&self) -> Content {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().content.clone()
     }
 
-    pub(super) fn cached(&self, content: &Content, index: ChunkIndex) -> Option<ClearChunk> {
-        self.chunks.get(content.id, index)
+    /// A plan of a read, with what memory has of it at this moment.
+    pub(super) fn look(&self, offset: u64, want: usize) -> Result<(Content, Plan, Vec<Option<ClearChunk>>)> {
+        let state = self.state();
+        let plan = state.content.plan(offset, want)?;
+        let chunks = plan.start.0..plan.end.0.max(plan.start.0);
+        let held = chunks.map(|index| self.chunk_in(&state, ChunkIndex(index))).collect();
+        Ok((state.content.clone(), plan, held))
+    }
+
+    /// What memory has of a chunk, if the content is still that of `id`.
+    pub(super) fn chunk(&self, id: ContentId, index: u64) -> Option<ClearChunk> {
+        let state = self.state();
+        (state.content.id == id).then(|| self.chunk_in(&state, ChunkIndex(index)))?
+    }
+
+    /// A chunk that storage does not have yet.
+    pub(super) fn unsaved_chunk(&self, index: u64) -> Option<ClearChunk> {
+        self.state().unsaved.chunk(index)
+    }
+
+    fn chunk_in(&self, state: &State, index: ChunkIndex) -> Option<ClearChunk> {
+        if let Some(chunk) = state.unsaved.chunk(index.0) {
+            return Some(chunk);
+        }
+        if state.content.is_gap(index.0) {
+            return Some(Arc::new(Cleartext::zeroed(0)));
+        }
+        self.chunks.get(state.content.id, index)
+    }
+
+    /// Begins to read chunks of storage; `None` if the content has become another one than that of `id`. Chunks that
+    /// storage does not have, or has an old version of, are struck off from the beginning.
+    pub(super) fn begin_flight(&self, id: ContentId, run: &Range<u64>) -> Option<Begun> {
+        let mut state = self.state_mut();
+        if state.content.id != id {
+            return None;
+        }
+        let flight = Arc::new(Flight::new(run.start));
+        for index in run.clone() {
+            if state.unsaved.chunk(index).is_some() || state.content.is_gap(index) {
+                flight.strike(index..index + 1);
+            }
+        }
+        // Those that only this list holds have come to their end.
+        state.flights.retain(|flight| Arc::strong_count(flight) > 1);
+        state.flights.push(Arc::clone(&flight));
+        Some(Begun { content: state.content.clone(), flight })
     }
 
     /// Whether chunks that are read may be found again.
@@ -120,108 +195,114 @@ impl ResidentFile {
         self.chunks.is_enabled()
     }
 
-    /// Keeps a chunk of this state of the content; of no use any more if there is another by now.
-    pub(super) fn keep(&self, content: &Content, index: ChunkIndex, chunk: ClearChunk) {
-        self.chunks.insert(content.id, index, chunk);
+    /// Keeps a chunk that was read, and returns whether it counts: not where it was changed meanwhile.
+    pub(super) fn keep(&self, begun: &Begun, index: ChunkIndex, chunk: Option<&ClearChunk>) -> bool {
+        let state = self.state();
+        if state.content.id != begun.content.id || begun.flight.is_struck(index.0) {
+            return false;
+        }
+        if let Some(chunk) = chunk.filter(|_| self.chunks.is_enabled()) {
+            self.chunks.insert(state.content.id, index, ClearChunk::clone(chunk));
+        }
+        true
     }
 
     /// Keeps the cipher of this state of the content.
-    pub(super) fn keep_cipher(&self, content: &Content, cipher: &Arc<ContentCipher>) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.id == content.id {
-            state.cipher = Some(Arc::clone(cipher));
+    pub(super) fn keep_cipher(&self, id: ContentId, cipher: &Arc<ContentCipher>) {
+        let mut state = self.state_mut();
+        if state.content.id == id {
+            state.content.cipher = Some(Arc::clone(cipher));
         }
     }
 
     /// Whether this is still the file that storage has under the path. Where the storage cannot tell files apart, one
-    /// that looks otherwise is another: two files must never share what memory has of one.
+    /// that looks otherwise is another, unless we have changed it ourselves: two files must never share what memory has
+    /// of one.
     pub(super) fn is_same_file(&self, metadata: &Metadata) -> bool {
-        let state = self.content();
-        match (state.identity, metadata.identity) {
+        let state = self.state();
+        let content = &state.content;
+        match (content.identity, metadata.identity) {
             (Some(was), Some(is)) => was == is,
-            _ => !state.is_apart && state.looks_like(metadata),
+            _ => state.is_unsaved() || (!content.is_apart && content.looks_like(metadata)),
         }
     }
 
-    /// Compares with what storage says now, and forgets all content if somebody else has changed it.
+    /// Whether storage says for certain that it is another file.
+    pub(super) fn is_another_file(&self, metadata: &Metadata) -> bool {
+        matches!((self.state().content.identity, metadata.identity), (Some(was), Some(is)) if was != is)
+    }
+
+    /// Compares with what storage says now, and forgets all content if somebody else has changed it. What we have not
+    /// stored yet stands.
     pub(super) fn observe(&self, metadata: &Metadata) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if !state.looks_like(metadata) {
-            *state = self.new_content(metadata);
+        let mut state = self.state_mut();
+        if !state.is_unsaved() && !state.content.looks_like(metadata) {
+            state.content = self.new_content(metadata);
+        }
+    }
+
+    /// Takes over a time that we have set ourselves.
+    pub(super) fn touched(&self, metadata: &Metadata) {
+        let mut state = self.state_mut();
+        let content = &mut state.content;
+        if content.identity == metadata.identity && content.stored_len == metadata.len {
+            content.modified = metadata.modified;
         }
     }
 
     /// As [`observe`](Self::observe), for a file that was opened: where the storage knows no times, nobody can say what
     /// was done to it before.
     pub(super) fn opened(&self, metadata: &Metadata) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if metadata.modified.is_none() || !state.looks_like(metadata) {
-            *state = self.new_content(metadata);
+        let mut state = self.state_mut();
+        if !state.is_unsaved() && (metadata.modified.is_none() || !state.content.looks_like(metadata)) {
+            state.content = self.new_content(metadata);
         }
     }
 
     /// Whether `content`, of which something made no sense, is no longer what storage has. There is another then.
     pub(super) fn has_changed(&self, content: &Content, metadata: &Metadata) -> bool {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.id != content.id {
+        let mut state = self.state_mut();
+        if state.content.id != content.id {
             return true;
         }
-        let is_known = match (state.identity, metadata.identity) {
+        let is_known = match (state.content.identity, metadata.identity) {
             // The handle reads what it always did; nobody can say whether that was changed.
             (Some(was), Some(is)) if was != is => return false,
             (Some(_), Some(_)) => true,
             _ => false,
         };
-        let has_changed = metadata.modified.is_none() || !state.looks_like(metadata);
+        let has_changed =
+            !state.is_unsaved() && (metadata.modified.is_none() || !state.content.looks_like(metadata));
         if has_changed {
-            *state = Content { is_apart: !is_known, ..self.new_content(metadata) };
+            state.content = Content { is_apart: !is_known, ..self.new_content(metadata) };
         }
         has_changed
     }
 
-    fn new_content(&self, metadata: &Metadata) -> Content {
+    pub(super) fn new_content(&self, metadata: &Metadata) -> Content {
         Content::new(self.layout, self.chunks.new_content(), metadata)
     }
-}
 
-impl Content {
-    fn new(layout: Layout, id: ContentId, metadata: &Metadata) -> Self {
-        let (len, torn) = match layout.cleartext_len(metadata.len) {
-            Ok(len) => (len, None),
-            Err(torn) => (torn.shown_len(), Some(torn)),
-        };
-        Self {
-            id,
-            layout,
-            len,
-            stored_len: metadata.len,
-            torn,
-            cipher: None,
-            modified: metadata.modified,
-            identity: metadata.identity,
-            is_apart: false,
-        }
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn looks_like(&self, metadata: &Metadata) -> bool {
-        self.stored_len == metadata.len && self.modified == metadata.modified
+    pub(super) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Copies the part of `chunk` that `span` names; false where the chunk is shorter than that.
-pub(super) fn copy_span(chunk: &[u8], span: Span, into: &mut [u8]) -> bool {
-    let range = usize::try_from(span.start).ok().zip(usize::try_from(span.end).ok());
-    match range.and_then(|(start, end)| chunk.get(start..end)) {
-        Some(part) if part.len() == into.len() => {
-            into.copy_from_slice(part);
-            true
-        }
-        _ => false,
+impl State {
+    pub(super) fn is_unsaved(&self) -> bool {
+        !self.unsaved.is_settled() || self.content.len > self.content.valid && self.content.torn.is_none()
     }
 }
 
-pub(super) fn span_len(span: Span) -> usize {
-    usize::try_from(span.len()).unwrap_or(usize::MAX)
+impl Drop for ResidentFile {
+    fn drop(&mut self) {
+        let bytes = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).unsaved.bytes();
+        self.budget.give_back(bytes);
+    }
 }
 
 impl fmt::Debug for ResidentFile {

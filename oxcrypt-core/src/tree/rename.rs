@@ -32,14 +32,14 @@ struct Move<'m> {
 }
 
 impl Tree {
-    /// Moves an entry. [`Replace`] says what becomes of one that has the new name.
+    /// Moves an entry. [`Replace`] says what becomes of one that has the new name. Returns the one that was replaced.
     pub(crate) fn rename(
         &self,
         from: Place<'_>,
         to: Place<'_>,
         replace: Replace,
         now: Instant,
-    ) -> Result<()> {
+    ) -> Result<Option<Arc<Node>>> {
         let (from_id, to_id) = (directory_id(from.0)?, directory_id(to.0)?);
         let _moves = (from_id != to_id).then(|| self.turns.alone(Subject::Moves));
         let _directories = self.turns_of_both(from.0, to.0, from_id, to_id);
@@ -54,13 +54,13 @@ impl Tree {
         match (&target, replace) {
             (Some(_), Replace::Never) => return Err(ErrorKind::AlreadyExists.into()),
             (None, Replace::Exchange) => return Err(ErrorKind::NotFound.into()),
-            (Some(target), _) if Arc::ptr_eq(target, &source) => return Ok(()),
+            (Some(target), _) if Arc::ptr_eq(target, &source) => return Ok(None),
             _ => {}
         }
         let Some(target) = target else {
             let _entry = self.turns.alone(Subject::Entry(source.id()));
             let step = self.begin_move(source, from, to, now)?;
-            return self.move_to_free_name(step, None);
+            return self.move_to_free_name(step, None).map(|()| None);
         };
         if let Some(id) = target.dir_id().filter(|id| lies_within(from.0, id)) {
             let kind = match replace {
@@ -80,9 +80,20 @@ impl Tree {
         let _entries = self.turns_of_entries(&source, &target);
         let step = self.begin_move(source, from, to, now)?;
         match replace {
-            Replace::Exchange => self.exchange(step, &target),
-            Replace::Always | Replace::Never => self.replace(step, &target),
+            Replace::Exchange => self.exchange(step, &target).map(|()| None),
+            Replace::Always | Replace::Never => self.replace(step, &target).map(|()| Some(target)),
         }
+    }
+
+    /// Puts a node in the place of another one that we have just made: its own was taken by somebody else.
+    pub(crate) fn take_place_of(&self, node: &Arc<Node>, placeholder: &Arc<Node>, now: Instant) {
+        let (Some(from), Some(to)) = (node.at(), placeholder.at()) else { return };
+        let Some(id) = to.parent.dir_id() else { return };
+        let _turn = self.turns.alone(Subject::Directory(id.clone()));
+        let _entries = self.turns_of_entries(node, placeholder);
+        let change = self.cache.begin_change(&[(&from.parent, &from.name), (&to.parent, &to.name)], now);
+        change.evaded(node, placeholder);
+        self.note_unsynced(node);
     }
 
     fn begin_move<'m>(

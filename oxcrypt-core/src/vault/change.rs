@@ -5,11 +5,73 @@ use std::time::Instant;
 
 use super::Vault;
 use crate::error::{ErrorKind, Result};
+use crate::file::File;
 use crate::name::Name;
 use crate::node::{Node, NodeKind};
-use crate::storage::Replace;
+use crate::probe::Probe;
+use crate::storage::{Attributes, OpenMode, Replace};
 
 impl Vault {
+    /// Creates an empty file and opens it for writing. It costs one call of the storage, three more where its name is
+    /// shortened: not even a header is written before the first [`File::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As [`make_dir`](Self::make_dir).
+    pub fn create(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<File> {
+        self.expect_writable()?;
+        let (node, handle, metadata) = self.tree.create(dir, name, now)?;
+        let nodes = &self.resident.nodes;
+        nodes.adopt_attributes(&node, &self.tree.attributes_from(&node, &metadata), now);
+        let resident = self.resident.registry.created(node.id(), &metadata);
+        let shared = self.files.join(&node, &resident, handle, true);
+        let file = File::new(shared, Arc::clone(&self.files), true);
+        file.begin();
+        Ok(file)
+    }
+
+    /// Opens a file for reading and writing, as [`open`](Self::open) for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); `ReadOnly`.
+    pub fn open_for_writing(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
+        self.expect_writable()?;
+        self.open_in(node, OpenMode::ReadWrite, now)
+    }
+
+    /// The files of which something is not in storage yet, whether anybody has them open or not. Whoever is done with a
+    /// vault flushes them: what is unsaved when the vault is dropped is lost.
+    #[must_use]
+    pub fn unsaved(&self) -> Vec<File> {
+        self.files.unsaved()
+    }
+
+    /// Sets times, mode and owner of what storage has of an entry, as far as they are given: of the ciphertext file of a
+    /// file or link, of the content directory of a directory. Of a file that is not all in storage the times are set
+    /// once it is.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the storage cannot hold them; `NotFound`; `ReadOnly`; else what the storage says.
+    pub fn set_attributes(&self, node: &Arc<Node>, change: &Attributes, now: Instant) -> Result<()> {
+        self.expect_writable()?;
+        let times =
+            Attributes { modified: change.modified, accessed: change.accessed, ..Attributes::default() };
+        let file = self.resident.registry.get(node.id()).filter(|_| node.kind() == NodeKind::File);
+        let mut change = change.clone();
+        if times != Attributes::default() && file.is_some_and(|file| file.set_times_later(&times)) {
+            (change.modified, change.accessed) = (None, None);
+        }
+        if change == Attributes::default() {
+            return Ok(());
+        }
+        let metadata = self.tree.set_attributes(node, &change)?;
+        self.resident.registry.touched(node.id(), &metadata);
+        self.resident.nodes.adopt_attributes(node, &self.tree.attributes_from(node, &metadata), now);
+        Ok(())
+    }
+
     /// Creates an empty directory.
     ///
     /// # Errors
@@ -47,7 +109,8 @@ impl Vault {
     /// `ReadOnly`; else what the storage says.
     pub fn remove(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<()> {
         self.expect_writable()?;
-        self.tree.remove(dir, name, now)?;
+        let node = self.tree.remove(dir, name, now)?;
+        self.forget(&node);
         Ok(())
     }
 
@@ -83,7 +146,39 @@ impl Vault {
         now: Instant,
     ) -> Result<()> {
         self.expect_writable()?;
-        self.tree.rename(from, to, replace, now)
+        if replace == Replace::Always {
+            self.flush_before_replacing(from, to, now)?;
+        }
+        if let Some(replaced) = self.tree.rename(from, to, replace, now)? {
+            self.forget(&replaced);
+        }
+        Ok(())
+    }
+
+    /// A file that takes the place of another is all in storage before: else a crash would leave neither the old content
+    /// nor the new.
+    fn flush_before_replacing(
+        &self,
+        (dir, name): (&Arc<Node>, &Name),
+        to: (&Arc<Node>, &Name),
+        now: Instant,
+    ) -> Result<()> {
+        let is_free = |known: &Result<Arc<Node>>| {
+            known.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        };
+        let Probe::Ready(Ok(node)) = self.resident.lookup(dir, name, now) else { return Ok(()) };
+        if self.resident.lookup(to.0, to.1, now).ready().as_ref().is_some_and(is_free) {
+            return Ok(());
+        }
+        let Some(shared) = self.files.open_file(node.id()) else { return Ok(()) };
+        let _copied_or_in_place = File::new(shared, Arc::clone(&self.files), true).flush(now)?;
+        Ok(())
+    }
+
+    /// A node is gone.
+    fn forget(&self, node: &Node) {
+        self.resident.registry.removed(node.id());
+        self.files.removed(node);
     }
 
     /// Makes durable what was made in a directory, moved into it or removed from it, and all that leads to it. The

@@ -1,11 +1,11 @@
 //! A vault that changes: every entry is what the calls before have made of it, in memory and in storage.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use oxcrypt_core::storage::{BlockStorage, MemoryStorage, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{ErrorKind, Name, Node, NodeKind, Vault};
+use oxcrypt_core::{ErrorKind, Name, Node, NodeKind, Stored, Vault};
 
 use crate::fixtures::unlock;
 
@@ -51,5 +51,40 @@ fn a_node_goes_along_when_it_is_renamed_and_is_gone_when_it_is_removed() {
         assert!(link.is_gone() && dir.is_gone());
         assert_eq!(vault.list(&dir, now).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(shown(&vault, &root).is_empty());
+    }
+}
+
+#[test]
+fn what_is_written_is_read_by_everybody_and_by_a_vault_opened_anew() {
+    let (storage, vault) = vault(220);
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.create(&root, &name("file"), now).unwrap();
+    let other = vault.open(file.node(), now).unwrap();
+    let mut model = Vec::new();
+    for (offset, len) in [(0, 5), (40_000, 3), (100_000, 70_000), (32_766, 4), (2, 1)] {
+        let bytes: Vec<u8> = (0..len).map(|i| u8::try_from((i * 7 + offset) % 251).unwrap()).collect();
+        assert_eq!(file.write_at(offset as u64, &bytes, time).unwrap(), len);
+        model.resize(model.len().max(offset + len), 0);
+        model[offset..offset + len].copy_from_slice(&bytes);
+        let mut buf = vec![0; 200_000];
+        assert_eq!(other.read_at(0, &mut buf).unwrap(), model.len());
+        assert!(buf[..model.len()] == model);
+        if offset % 3 == 0 {
+            assert_eq!(file.flush(now).unwrap(), Stored::InPlace);
+        }
+    }
+    file.set_len(100_005, time).unwrap();
+    file.set_len(140_000, time).unwrap();
+    model.truncate(100_005);
+    model.resize(140_000, 0);
+    assert_eq!(vault.unsaved().len(), 1);
+    assert_eq!(file.sync(now).unwrap(), Stored::InPlace);
+    assert_eq!(vault.unsaved().len(), 0);
+    let fresh = unlock(Arc::clone(&storage) as Arc<dyn BlockStorage>, "passphrase");
+    let node = fresh.lookup(&fresh.root(), &name("file"), now).unwrap();
+    for file in [file, other, fresh.open(&node, now).unwrap()] {
+        let mut buf = vec![0; 200_000];
+        assert_eq!(file.read_at(0, &mut buf).unwrap(), model.len());
+        assert!(buf[..model.len()] == model);
     }
 }

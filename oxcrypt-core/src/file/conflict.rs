@@ -1,0 +1,145 @@
+//! A file whose place somebody else has taken: its content goes to a copy beside it, and nothing is lost.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::File;
+use super::content::to_usize;
+use super::shared::Handle;
+use super::store::Stored;
+use crate::cache::ClearChunk;
+use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::cleartext::Cleartext;
+use crate::crypto::ContentCipher;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::Name;
+use crate::node::At;
+use crate::storage::BlockFile;
+use crate::tree::Created;
+
+/// Copies of one name, before we give up on finding a free one.
+const MAX_COPIES: u32 = 1_000;
+
+/// The content of a file as it was copied.
+struct Copied {
+    len: u64,
+    /// Chunks that were only in memory.
+    unsaved: Vec<(u64, ClearChunk)>,
+    lost_chunks: u64,
+}
+
+impl File {
+    /// Writes all of the content to a new file beside the one that is not ours any more. The node moves there, so that
+    /// everybody who has it open goes on; the old name is that of another node from now on.
+    pub(super) fn evade(&self, now: Instant) -> Result<Stored> {
+        let Some(at) = self.node().at() else { return Ok(Stored::InPlace) };
+        let (placeholder, handle, _) = self.create_copy(&at, now)?;
+        let (header, cipher) = self.new_header();
+        let result = self.copy_to(&*handle, &header, &cipher).and_then(|copied| {
+            handle.sync()?;
+            let path = placeholder.ciphertext_file().ok_or(ErrorKind::NotFound)?;
+            Ok((copied, self.context.storage.metadata(&path)?))
+        });
+        let (copied, metadata) = match result {
+            Ok(copied) => copied,
+            Err(error) => {
+                drop(handle);
+                // The content is where it was before; half of a copy is of no use to anybody.
+                if let (Some(parent), Some(name)) = (placeholder.parent(), placeholder.name()) {
+                    let _removed_or_left_behind = self.context.tree.remove(&parent, &name, now);
+                }
+                return Err(self.name(error));
+            }
+        };
+        self.resident().moved_to(&copied.unsaved, copied.len, cipher, &metadata);
+        let old = self.shared.replace_handle(Handle { file: handle.into(), writable: true });
+        self.context.tree.take_place_of(self.node(), &placeholder, now);
+        drop(old);
+        let attributes = self.context.tree.attributes_from(self.node(), &metadata);
+        self.context.nodes.adopt_attributes(self.node(), &attributes, now);
+        Ok(Stored::ConflictCopy { lost_chunks: copied.lost_chunks })
+    }
+
+    fn create_copy(&self, at: &At, now: Instant) -> Result<Created> {
+        for number in 1..=MAX_COPIES {
+            let name = copy_name(at.name.as_str(), number)?;
+            match self.context.tree.create(&at.parent, &name, now) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => return result,
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    /// Writes the content under another header, a megabyte at a time.
+    fn copy_to(&self, handle: &dyn BlockFile, header: &[u8], cipher: &ContentCipher) -> Result<Copied> {
+        handle.write_at(0, header)?;
+        let layout = self.context.combo.layout();
+        let len = self.len();
+        let mut copied = Copied { len, unsaved: Vec::new(), lost_chunks: 0 };
+        for index in 0..len.div_ceil(PAYLOAD_LEN) {
+            let chunk = self.chunk_to_copy(index, &mut copied)?;
+            let part = to_usize((len - index * PAYLOAD_LEN).min(PAYLOAD_LEN));
+            let overhead = to_usize(layout.overhead());
+            self.context.scratch.with(part + overhead, |stored| {
+                let payload = stored.split_at_mut(to_usize(layout.nonce_len())).1.split_at_mut(part).0;
+                let there = chunk.len().min(part);
+                payload.split_at_mut(there).0.copy_from_slice(chunk.split_at(there).0);
+                payload.split_at_mut(there).1.fill(0);
+                cipher.encrypt_in_place(ChunkIndex(index), stored);
+                handle.write_at(layout.chunk_offset(ChunkIndex(index)), stored)
+            })?;
+        }
+        Ok(copied)
+    }
+
+    /// A chunk as everybody sees it: that of memory, else that of the file which has lost its name.
+    fn chunk_to_copy(&self, index: u64, copied: &mut Copied) -> Result<ClearChunk> {
+        loop {
+            if let Some(chunk) = self.resident().unsaved_chunk(index) {
+                copied.unsaved.push((index, Arc::clone(&chunk)));
+                return Ok(chunk);
+            }
+            if let Some(chunk) = self.resident().chunk(self.resident().content_id(), index) {
+                return Ok(chunk);
+            }
+            match self.load_chunk(index) {
+                Ok(Some((_, chunk))) => return Ok(chunk),
+                Ok(None) => {}
+                Err(error) if may_come_back(&error) => return Err(error),
+                Err(_) => {
+                    copied.lost_chunks += 1;
+                    return Ok(Arc::new(Cleartext::zeroed(0)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether what could not be read may be read later, so that nothing is given up.
+fn may_come_back(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Incomplete)
+}
+
+/// What was added goes before the extension.
+fn copy_name(name: &str, number: u32) -> Result<Name> {
+    let added = format!(" (conflict {number})");
+    let (base, extension) = match name.rfind('.').filter(|dot| *dot > 0) {
+        Some(dot) => name.split_at(dot),
+        None => (name, ""),
+    };
+    Ok(Name::new(&format!("{base}{added}{extension}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_named_after_its_file() {
+        let copy = |name, number| copy_name(name, number).unwrap().as_str().to_owned();
+        assert_eq!(copy("letter.txt", 1), "letter (conflict 1).txt");
+        assert_eq!(copy(".profile", 12), ".profile (conflict 12)");
+        assert_eq!(copy("plain", 1), "plain (conflict 1)");
+    }
+}

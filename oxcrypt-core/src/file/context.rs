@@ -1,0 +1,146 @@
+//! What all open files of a vault have in common, and which of them have something unsaved.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::resident::ResidentFile;
+use super::shared::{Handle, Shared};
+use super::{Budget, File, ScratchPool};
+use crate::cache::{NodeCache, WeakTable};
+use crate::crypto::{CipherCombo, MasterKey};
+use crate::node::{Node, NodeId};
+use crate::storage::{BlockFile, BlockStorage};
+use crate::tree::Tree;
+
+/// What all open files of a vault share.
+pub(crate) struct FileContext {
+    pub(super) storage: Arc<dyn BlockStorage>,
+    pub(super) key: Arc<MasterKey>,
+    pub(super) combo: CipherCombo,
+    pub(super) scratch: ScratchPool,
+    pub(super) tree: Arc<Tree>,
+    pub(super) nodes: Arc<NodeCache>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) limits: Limits,
+    open: WeakTable<NodeId, Shared>,
+    last_number: AtomicU64,
+    /// Held until what was written to them is in storage, whether anybody has them open or not.
+    unsaved: Mutex<HashMap<u64, Arc<Shared>>>,
+}
+
+/// How many bytes of changed chunks memory takes before whoever writes has to store some.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) per_file: usize,
+    pub(crate) per_vault: usize,
+}
+
+impl FileContext {
+    pub(crate) fn new(
+        storage: Arc<dyn BlockStorage>,
+        key: Arc<MasterKey>,
+        combo: CipherCombo,
+        tree: Arc<Tree>,
+        nodes: Arc<NodeCache>,
+        budget: Arc<Budget>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            storage,
+            key,
+            combo,
+            scratch: ScratchPool::new(),
+            tree,
+            nodes,
+            budget,
+            limits,
+            open: WeakTable::new(),
+            last_number: AtomicU64::new(0),
+            unsaved: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The file that was just opened, with all who have it open already. Where they have a handle that serves as well,
+    /// the new one is closed.
+    pub(crate) fn join(
+        &self,
+        node: &Arc<Node>,
+        resident: &Arc<ResidentFile>,
+        handle: Box<dyn BlockFile>,
+        writable: bool,
+    ) -> Arc<Shared> {
+        let mut handle = Some(Handle { file: handle.into(), writable });
+        let shared = self.open.get_or_insert(
+            node.id(),
+            |shared| Arc::ptr_eq(&shared.resident, resident),
+            || {
+                let number = self.last_number.fetch_add(1, Ordering::Relaxed);
+                let handle = handle.take().unwrap_or_else(|| unreachable!("a handle is used once"));
+                Shared::new(number, Arc::clone(node), Arc::clone(resident), handle)
+            },
+        );
+        // Whoever writes has to read, too; so one handle serves all.
+        let handle = handle.map(|handle| {
+            if handle.writable && !shared.is_writable() { shared.replace_handle(handle) } else { handle }
+        });
+        drop(handle);
+        shared
+    }
+
+    /// The file of a node, if anybody has it open or anything of it is unsaved.
+    pub(crate) fn open_file(&self, node: NodeId) -> Option<Arc<Shared>> {
+        self.open.get(&node)
+    }
+
+    /// Holds a file until all of it is in storage.
+    pub(super) fn hold(&self, shared: &Arc<Shared>) {
+        self.lock().entry(shared.number).or_insert_with(|| Arc::clone(shared));
+        if !shared.resident.is_unsaved() {
+            self.release(shared);
+        }
+    }
+
+    /// Holds a file no longer, if all of it is in storage.
+    pub(super) fn release(&self, shared: &Shared) {
+        let mut unsaved = self.lock();
+        let released = if shared.resident.is_unsaved() { None } else { unsaved.remove(&shared.number) };
+        drop(unsaved);
+        drop(released);
+    }
+
+    /// One who had a file open has it no longer. What is unsaved of a file that is gone, nobody will ever read.
+    pub(super) fn let_go(&self, shared: &Arc<Shared>) {
+        if shared.node.is_gone() {
+            // The one who lets go, and the table.
+            self.forget_gone(|held| Arc::ptr_eq(held, shared) && Arc::strong_count(held) == 2);
+        }
+    }
+
+    /// A node is gone: what is unsaved of it is of no use unless somebody has it open.
+    pub(crate) fn removed(&self, node: &Node) {
+        self.forget_gone(|held| held.node.id() == node.id() && Arc::strong_count(held) == 1);
+    }
+
+    fn forget_gone(&self, is_forgotten: impl Fn(&Arc<Shared>) -> bool) {
+        let forgotten: Vec<_> = self.lock().extract_if(|_, held| is_forgotten(held)).collect();
+        drop(forgotten);
+    }
+
+    /// The files of which something is not in storage yet.
+    pub(crate) fn unsaved(self: &Arc<Self>) -> Vec<File> {
+        let unsaved = self.lock();
+        unsaved.values().map(|shared| File::new(Arc::clone(shared), Arc::clone(self), true)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Shared>>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for FileContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileContext({})", self.combo)
+    }
+}

@@ -1,0 +1,55 @@
+//! What all handles of one ciphertext file have in common.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::resident::ResidentFile;
+use crate::node::Node;
+use crate::storage::BlockFile;
+
+/// One ciphertext file, however often it is open.
+pub(crate) struct Shared {
+    /// Tells it from every other one.
+    pub(super) number: u64,
+    pub(super) node: Arc<Node>,
+    pub(super) resident: Arc<ResidentFile>,
+    handle: RwLock<Handle>,
+    turn: Mutex<()>,
+}
+
+/// An open file of the storage. Never dropped under a lock: that closes it.
+pub(super) struct Handle {
+    pub(super) file: Arc<dyn BlockFile>,
+    pub(super) writable: bool,
+}
+
+impl Shared {
+    pub(super) fn new(number: u64, node: Arc<Node>, resident: Arc<ResidentFile>, handle: Handle) -> Self {
+        Self { number, node, resident, handle: RwLock::new(handle), turn: Mutex::new(()) }
+    }
+
+    /// The storage's handle of now. Another one may take its place while this is in use, with the same content.
+    pub(super) fn handle(&self) -> Arc<dyn BlockFile> {
+        Arc::clone(&self.handle.read().unwrap_or_else(PoisonError::into_inner).file)
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.handle.read().unwrap_or_else(PoisonError::into_inner).writable
+    }
+
+    /// Takes another handle, and returns the one before.
+    pub(super) fn replace_handle(&self, handle: Handle) -> Handle {
+        std::mem::replace(&mut *self.handle.write().unwrap_or_else(PoisonError::into_inner), handle)
+    }
+
+    /// The turn to change what storage has of the file. It is held across storage; nothing resident takes it.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}", self.node, self.resident)
+    }
+}

@@ -1,0 +1,398 @@
+//! Storing what was changed: whole runs of chunks, one write of the storage each, in an order that a crash survives.
+//!
+//! What lies within the length that storage has is written over in place. What lies behind goes out in ascending order,
+//! one write at a time, from the part of a chunk on at which the stored content ends: stored out of order, that part
+//! would count as a whole chunk and not authenticate any more.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::File;
+use super::content::{Content, to_usize};
+use super::read::Patience;
+use super::resident::ResidentFile;
+use super::unsaved::Base;
+use crate::cache::ClearChunk;
+use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::crypto::ContentCipher;
+use crate::error::{Error, Result};
+use crate::storage::{Attributes, BlockFile, Metadata};
+use crate::tree::Subject;
+
+/// Where a flushed file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a conflict copy is something to tell people about"]
+pub enum Stored {
+    /// Where it was.
+    InPlace,
+    /// Under another name beside it, as [`node`](File::node) says now: somebody else has put another file in its place,
+    /// or has removed it.
+    ConflictCopy {
+        /// Chunks that could be read neither in memory nor in the file as it was: they are zeros in the copy.
+        lost_chunks: u64,
+    },
+}
+
+/// One step of storing a file.
+enum Job {
+    /// Read the chunk in which the stored content ends: it is going to be longer, and is stored again first.
+    Load(u64),
+    /// Cut the ciphertext to this length.
+    Cut(u64),
+    Write(Write),
+}
+
+/// One write of the storage.
+struct Write {
+    header: Option<Arc<[u8]>>,
+    first: u64,
+    /// What the chunks hold, zeros for `None`, and how much of that.
+    chunks: Vec<(Option<ClearChunk>, usize)>,
+    /// How much of the cleartext counts once this is done, if that is more than before.
+    valid: u64,
+}
+
+impl File {
+    /// Makes one write to storage, of at most a megabyte, if anything is unsaved. Returns whether more is left. The end
+    /// of the work is for [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// What the storage says. What could not be stored stays in memory.
+    pub fn store_some(&self) -> Result<bool> {
+        self.expect_writable()?;
+        let _turn = self.turn();
+        let _change = self.context.nodes.begin_content_change(self.node());
+        self.store_next(Extent::Chunks)
+    }
+
+    /// Stores everything that was written so far, and then asks storage whether the entry is still this file: where
+    /// somebody else has put another one in its place, all of the content goes to a copy beside it, and every handle of
+    /// this file goes on with that. Nothing is durable yet, see [`sync`](Self::sync).
+    ///
+    /// Costs nothing where nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// What the storage says. What could not be stored stays in memory, refuses further writes, and is tried again by
+    /// the next call.
+    pub fn flush(&self, now: Instant) -> Result<Stored> {
+        if !self.writable {
+            return Ok(Stored::InPlace);
+        }
+        let _turn = self.turn();
+        self.flush_in_turn(now)
+    }
+
+    /// [Flushes](Self::flush), and makes every byte written so far durable, with the entry and the directories that lead
+    /// to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush). It never reports success for bytes that it gave up on.
+    pub fn sync(&self, now: Instant) -> Result<Stored> {
+        self.expect_writable()?;
+        let _turn = self.turn();
+        let stored = self.flush_in_turn(now)?;
+        self.shared.handle().sync().map_err(|error| self.name(error.into()))?;
+        if !self.node().is_gone() {
+            self.context.tree.sync_entry(self.node())?;
+        }
+        Ok(stored)
+    }
+
+    fn flush_in_turn(&self, now: Instant) -> Result<Stored> {
+        if !self.resident().is_unsaved() {
+            return Ok(Stored::InPlace);
+        }
+        let stored = match self.store_all() {
+            Err(error) if is_stale(&error) => self.evade(now)?,
+            Err(error) => return Err(error),
+            Ok(()) => self.settle(now)?,
+        };
+        self.context.release(&self.shared);
+        Ok(stored)
+    }
+
+    fn store_all(&self) -> Result<()> {
+        let _change = self.context.nodes.begin_content_change(self.node());
+        while self.store_next(Extent::All)? {}
+        Ok(())
+    }
+
+    /// Does one step, and remembers whether it failed.
+    fn store_next(&self, extent: Extent) -> Result<bool> {
+        let result = self.try_store_next(extent).map_err(|error| self.name(error));
+        self.resident().remember_failure(result.as_ref().err());
+        result
+    }
+
+    fn try_store_next(&self, extent: Extent) -> Result<bool> {
+        let resident = self.resident();
+        if resident.is_unsaved() && resident.needs_header() {
+            let (header, cipher) = self.new_header();
+            resident.give_header(header, cipher);
+        }
+        match resident.begin_job(extent) {
+            None => return Ok(false),
+            Some(Job::Load(index)) => {
+                if let Some((begun, chunk)) = self.load_chunk(index)? {
+                    resident.take_part_chunk(index, &Base { begun: &begun, chunk: &chunk });
+                }
+            }
+            Some(Job::Cut(len)) => {
+                self.shared.handle().set_len(len)?;
+                resident.was_cut(len);
+            }
+            Some(Job::Write(write)) => {
+                let content = resident.content();
+                let cipher = self.cipher(&content, &mut content.cipher.clone(), Patience::Waits)?;
+                let handle = self.shared.handle();
+                self.encrypt_and_write(&*handle, &cipher, &write).inspect_err(|_| {
+                    if write.valid > content.valid {
+                        self.take_back(&*handle, &cipher, &content);
+                    }
+                })?;
+                resident.was_written(&write);
+            }
+        }
+        Ok(resident.has_job(extent))
+    }
+
+    /// What would have made the file longer has failed, perhaps in the middle of the chunk in which it ended before: puts
+    /// that back, so that storage has the whole file as it was. A full disk has room for that.
+    fn take_back(&self, handle: &dyn BlockFile, cipher: &ContentCipher, content: &Content) {
+        let (tail, part) = (content.valid / PAYLOAD_LEN, to_usize(content.valid % PAYLOAD_LEN));
+        let chunks = self.resident().chunk(content.id, tail).filter(|_| part > 0);
+        let write = Write {
+            header: None,
+            first: tail,
+            chunks: chunks.into_iter().map(|chunk| (Some(chunk), part)).collect(),
+            valid: content.valid,
+        };
+        let done = handle.set_len(content.readable_len).map_err(Error::from).and_then(|()| {
+            if write.chunks.is_empty() { Ok(()) } else { self.encrypt_and_write(handle, cipher, &write) }
+        });
+        if done.is_ok() {
+            self.resident().was_cut(content.readable_len);
+        }
+    }
+
+    fn encrypt_and_write(&self, handle: &dyn BlockFile, cipher: &ContentCipher, write: &Write) -> Result<()> {
+        let layout = self.context.combo.layout();
+        let header = write.header.as_deref().unwrap_or_default();
+        let (nonce, overhead) = (to_usize(layout.nonce_len()), to_usize(layout.overhead()));
+        let chunks_len: usize = write.chunks.iter().map(|(_, len)| len + overhead).sum();
+        let offset = if header.is_empty() { layout.chunk_offset(ChunkIndex(write.first)) } else { 0 };
+        self.context.scratch.with(header.len() + chunks_len, |buffer| {
+            let (head, mut rest) = buffer.split_at_mut(header.len());
+            head.copy_from_slice(header);
+            for (index, (chunk, len)) in (write.first..).zip(&write.chunks) {
+                let (stored, behind) = rest.split_at_mut(len + overhead);
+                rest = behind;
+                let payload = stored.split_at_mut(nonce).1.split_at_mut(*len).0;
+                match chunk {
+                    Some(chunk) => payload.copy_from_slice(chunk.split_at(*len).0),
+                    None => payload.fill(0),
+                }
+                cipher.encrypt_in_place(ChunkIndex(index), stored);
+            }
+            handle.write_at(offset, buffer)
+        })?;
+        Ok(())
+    }
+
+    /// Asks storage whether the entry is still this file, and takes its length and times over.
+    fn settle(&self, now: Instant) -> Result<Stored> {
+        let (context, node) = (&self.context, self.node());
+        {
+            // Nobody moves it meanwhile.
+            let _entry = context.tree.turns.shared(Subject::Entry(node.id()));
+            let _change = context.nodes.begin_content_change(node);
+            let Some(path) = node.ciphertext_file() else {
+                self.resident().settle_unseen();
+                return Ok(Stored::InPlace);
+            };
+            let ask = || match context.storage.metadata(&path) {
+                Ok(metadata) if self.resident().is_same_file(&metadata) => Ok(Some(metadata)),
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Error::from(error).at(&path)),
+            };
+            let mut metadata = ask()?;
+            if metadata.is_some()
+                && let Some(times) = self.resident().times_to_set()
+            {
+                match context.storage.set_attributes(&path, &times) {
+                    // A store without times has none to set.
+                    Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                        return Err(Error::from(error).at(&path));
+                    }
+                    _ => metadata = ask()?,
+                }
+            }
+            if let Some(metadata) = metadata {
+                self.resident().settle(&metadata);
+                context.nodes.adopt_attributes(node, &context.tree.attributes_from(node, &metadata), now);
+                return Ok(Stored::InPlace);
+            }
+        }
+        self.evade(now)
+    }
+}
+
+/// How far a step of storing goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Chunks,
+    /// The header of an empty file, too.
+    All,
+}
+
+impl ResidentFile {
+    /// What is to be done next. Chunks that are about to be written are struck off all reads under way.
+    fn begin_job(&self, extent: Extent) -> Option<Job> {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        let content = &mut state.content;
+        if state.unsaved.needs_cut {
+            state.unsaved.is_unasked = true;
+            return Some(Job::Cut(content.readable_len));
+        }
+        let run = state.unsaved.next_run(content.valid, content.len);
+        if run.is_empty() && (extent == Extent::Chunks || state.unsaved.header.is_none()) {
+            return None;
+        }
+        let is_part_of_chunk =
+            run.start == content.valid / PAYLOAD_LEN && !content.valid.is_multiple_of(PAYLOAD_LEN);
+        if is_part_of_chunk && content.len > content.valid && state.unsaved.chunk(run.start).is_none() {
+            return Some(Job::Load(run.start));
+        }
+        let end = run.end.saturating_mul(PAYLOAD_LEN).min(content.len);
+        let chunks = run.clone().map(|index| {
+            let len = (content.len - index * PAYLOAD_LEN).min(PAYLOAD_LEN);
+            (state.unsaved.chunk(index), to_usize(len))
+        });
+        let write = Write {
+            header: state.unsaved.header.clone(),
+            first: run.start,
+            chunks: chunks.collect(),
+            valid: end.max(content.valid),
+        };
+        for flight in &state.flights {
+            flight.strike(run.clone());
+        }
+        // Also where it fails.
+        content.stored_len = content.stored_len.max(content.layout.ciphertext_len(end));
+        state.unsaved.is_unasked = true;
+        Some(Job::Write(write))
+    }
+
+    fn has_job(&self, extent: Extent) -> bool {
+        let state = self.state();
+        let run = state.unsaved.next_run(state.content.valid, state.content.len);
+        state.unsaved.needs_cut
+            || !run.is_empty()
+            || (extent == Extent::All && state.unsaved.header.is_some())
+    }
+
+    fn was_cut(&self, len: u64) {
+        let mut state = self.state_mut();
+        state.unsaved.needs_cut = false;
+        state.content.stored_len = len;
+    }
+
+    fn was_written(&self, write: &Write) {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        for (index, (chunk, len)) in (write.first..).zip(&write.chunks) {
+            if let Some(chunk) = chunk {
+                self.saved(state, index, chunk, *len);
+            }
+        }
+        let content = &mut state.content;
+        if write.valid > content.valid || write.header.is_some() {
+            content.valid = content.valid.max(write.valid);
+            content.readable_len = content.layout.ciphertext_len(content.valid);
+        }
+        if write.header.is_some() {
+            state.unsaved.header = None;
+        }
+    }
+
+    /// Takes note of why storing failed, or that it works again.
+    fn remember_failure(&self, failure: Option<&Error>) {
+        let error = failure.map(|failure| Arc::new(Error::new(failure.kind()).because(failure.to_string())));
+        self.state_mut().unsaved.error = error;
+    }
+
+    fn times_to_set(&self) -> Option<Attributes> {
+        self.state().unsaved.times.clone()
+    }
+
+    /// Everything is stored, in the file that storage describes.
+    fn settle(&self, metadata: &Metadata) {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        state.unsaved.is_unasked = false;
+        state.unsaved.times = None;
+        state.content.modified = metadata.modified;
+        if state.is_unsaved() {
+            // Somebody has written on meanwhile.
+            return;
+        }
+        state.unsaved.written = None;
+        if metadata.len == state.content.readable_len {
+            state.content.stored_len = metadata.len;
+        } else {
+            // Somebody else has changed this very file.
+            state.content = self.new_content(metadata);
+        }
+    }
+
+    /// Everything is stored, in a file that has no entry any more.
+    fn settle_unseen(&self) {
+        let mut state = self.state_mut();
+        state.unsaved.is_unasked = false;
+        state.unsaved.times = None;
+    }
+
+    /// Everything but what has been written since is stored in another file, under another header.
+    pub(super) fn moved_to(
+        &self,
+        copied: &[(u64, ClearChunk)],
+        len: u64,
+        cipher: Arc<ContentCipher>,
+        metadata: &Metadata,
+    ) {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        state.content.id = self.chunks.new_content();
+        for (index, chunk) in copied {
+            let stored = len.saturating_sub(index * PAYLOAD_LEN).min(PAYLOAD_LEN);
+            self.saved(state, *index, chunk, to_usize(stored));
+        }
+        let content = &mut state.content;
+        content.valid = len;
+        content.readable_len = content.layout.ciphertext_len(len);
+        content.stored_len = content.readable_len;
+        content.torn = None;
+        content.cipher = Some(cipher);
+        content.identity = metadata.identity;
+        content.modified = metadata.modified;
+        state.unsaved.header = None;
+        state.unsaved.needs_cut = false;
+        state.unsaved.is_unasked = false;
+        state.unsaved.error = None;
+        if !state.is_unsaved() {
+            state.unsaved.written = None;
+        }
+    }
+}
+
+/// Whether the server has put another file in the place of the open one, which can be written to no longer.
+fn is_stale(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::StaleNetworkFileHandle)
+}

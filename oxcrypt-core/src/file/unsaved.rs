@@ -1,0 +1,326 @@
+//! What memory has of a file that storage does not have yet.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use super::content::{copy_span, to_usize};
+use super::resident::{ResidentFile, State};
+use crate::cache::ClearChunk;
+use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, PAYLOAD_LEN, Span};
+use crate::cleartext::Cleartext;
+use crate::crypto::ContentCipher;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::Attributes;
+
+/// The changes of one file, to be stored.
+#[derive(Default)]
+pub(super) struct Unsaved {
+    /// Whole chunks, zeros where nothing was written, by their number.
+    chunks: BTreeMap<u64, ClearChunk>,
+    /// A header that is not in storage yet.
+    pub(super) header: Option<Arc<[u8]>>,
+    /// Storage has more than counts, and is to be cut before anything is written behind that.
+    pub(super) needs_cut: bool,
+    /// Something was stored, and storage has not been asked since which file that was.
+    pub(super) is_unasked: bool,
+    /// Times that were set on purpose: to be set once all chunks are stored.
+    pub(super) times: Option<Attributes>,
+    /// When the file was last written to.
+    pub(super) written: Option<SystemTime>,
+    /// Why storing failed, until it succeeds: nothing more is taken meanwhile.
+    pub(super) error: Option<Arc<Error>>,
+}
+
+/// Bytes of unsaved chunks of all files of a vault.
+#[derive(Default)]
+pub(crate) struct Budget(AtomicUsize);
+
+impl Budget {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Chunks that are stored at once: a megabyte.
+const MAX_RUN: u64 = 32;
+/// Bytes that an unsaved chunk takes.
+const CHUNK: usize = 32_768;
+const _: () = assert!(CHUNK as u64 == PAYLOAD_LEN);
+
+impl Unsaved {
+    pub(super) fn chunk(&self, index: u64) -> Option<ClearChunk> {
+        self.chunks.get(&index).map(Arc::clone)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK
+    }
+
+    /// The chunks that are to be stored next, of a file of `len` bytes of which `valid` are stored: first those that are
+    /// written over in place, then those that make it longer, zeros included, from where it ends on.
+    pub(super) fn next_run(&self, valid: u64, len: u64) -> Range<u64> {
+        let grows = len > valid;
+        // The first chunk that is not written over in place.
+        let tail = if grows { valid / PAYLOAD_LEN } else { len.div_ceil(PAYLOAD_LEN) };
+        match self.chunks.range(..tail).next() {
+            Some((first, _)) => {
+                let run = self.chunks.range(*first..tail.min(first + MAX_RUN)).zip(*first..);
+                let len = run.take_while(|((index, _), expected)| *index == expected).count() as u64;
+                *first..first + len
+            }
+            None if grows => tail..len.div_ceil(PAYLOAD_LEN).min(tail + MAX_RUN),
+            None => tail..tail,
+        }
+    }
+
+    /// Whether nothing is left to be done, but for zeros behind what storage has.
+    pub(super) fn is_settled(&self) -> bool {
+        self.chunks.is_empty()
+            && self.header.is_none()
+            && !self.needs_cut
+            && !self.is_unasked
+            && self.times.is_none()
+    }
+
+    /// The refusal of everything that would add to what cannot be stored.
+    fn refusal(&self) -> Result<()> {
+        match &self.error {
+            Some(error) => {
+                Err(Error::new(error.kind())
+                    .because(format!("an earlier write could not be stored: {error}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What came of writing into a chunk.
+pub(super) enum Wrote {
+    Done,
+    /// The rest of the chunk is in storage only.
+    NeedsChunk,
+}
+
+/// What a chunk was before it is written to, as it was read for that.
+pub(super) struct Base<'b> {
+    pub(super) begun: &'b super::resident::Begun,
+    pub(super) chunk: &'b ClearChunk,
+}
+
+impl ResidentFile {
+    /// Writes into one chunk, in memory alone. `base` is what was read of it where that is needed; it is of no use any
+    /// more if the chunk was changed meanwhile.
+    pub(super) fn write_chunk(
+        &self,
+        span: Span,
+        bytes: &[u8],
+        base: Option<Base<'_>>,
+        now: SystemTime,
+    ) -> Result<Wrote> {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        state.unsaved.refusal()?;
+        if let Some(torn) = state.content.torn {
+            return Err(Error::damaged(torn.to_string()));
+        }
+        let index = span.chunk.0;
+        let start = index * PAYLOAD_LEN;
+        if start + span.end > MAX_CLEARTEXT_LEN {
+            return Err(ErrorKind::TooLarge.into());
+        }
+        let covers_all =
+            span.start == 0 && (span.end == PAYLOAD_LEN || start + span.end >= state.content.len);
+        if state.unsaved.chunk(index).is_none() {
+            let chunk = if covers_all || start >= state.content.valid {
+                Cleartext::zeroed(CHUNK)
+            } else if let Some(clean) = self.chunks.get(state.content.id, span.chunk) {
+                whole(&clean)
+            } else if let Some(base) = base.filter(|base| {
+                base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
+            }) {
+                whole(base.chunk)
+            } else {
+                return Ok(Wrote::NeedsChunk);
+            };
+            self.insert_unsaved(state, index, Arc::new(chunk));
+        }
+        if let Some(chunk) = state.unsaved.chunks.get_mut(&index) {
+            let range = to_usize(span.start)..to_usize(span.end);
+            if let Some(into) = Arc::make_mut(chunk).get_mut(range) {
+                into.copy_from_slice(bytes);
+            }
+        }
+        state.content.len = state.content.len.max(start + span.end);
+        state.unsaved.written = Some(now);
+        Ok(Wrote::Done)
+    }
+
+    /// Makes the file longer, by zeros that take no memory.
+    pub(super) fn extend(&self, len: u64, now: SystemTime) -> Result<()> {
+        let mut state = self.state_mut();
+        state.unsaved.refusal()?;
+        if let Some(torn) = state.content.torn {
+            return Err(Error::damaged(torn.to_string()));
+        }
+        if len > MAX_CLEARTEXT_LEN {
+            return Err(ErrorKind::TooLarge.into());
+        }
+        state.content.len = state.content.len.max(len);
+        state.unsaved.written = Some(now);
+        Ok(())
+    }
+
+    /// The chunk that has to be in memory before the file can be cut to `len`: that at the new end, if it is stored and
+    /// in part beyond it.
+    pub(super) fn chunk_at_new_end(&self, len: u64) -> Option<u64> {
+        let state = self.state();
+        let index = len / PAYLOAD_LEN;
+        let is_cut_in_two = !len.is_multiple_of(PAYLOAD_LEN) && len < state.content.valid;
+        (is_cut_in_two && state.unsaved.chunk(index).is_none()).then_some(index)
+    }
+
+    /// Cuts the file to `len`, more than nothing and less than it has. `end` is the chunk that has the new end, where
+    /// that was needed. Returns false if the content has changed since it was read.
+    pub(super) fn cut(&self, len: u64, end: Option<Base<'_>>, now: SystemTime) -> Result<bool> {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        state.unsaved.refusal()?;
+        let index = len / PAYLOAD_LEN;
+        let behind = to_usize(len % PAYLOAD_LEN);
+        if state.content.torn.is_some_and(|torn| len > torn.readable) {
+            return Err(Error::damaged("the file is cut off before that"));
+        }
+        if behind > 0 && len < state.content.valid && state.unsaved.chunk(index).is_none() {
+            let is_current = |base: &Base<'_>| {
+                base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
+            };
+            let Some(base) = end.filter(is_current) else { return Ok(false) };
+            self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
+        }
+        let removed = state.unsaved.chunks.split_off(&len.div_ceil(PAYLOAD_LEN));
+        self.budget.give_back(removed.len() * CHUNK);
+        if behind > 0
+            && let Some(chunk) = state.unsaved.chunks.get_mut(&index)
+        {
+            Arc::make_mut(chunk).split_at_mut(behind).1.fill(0);
+        }
+        let content = &mut state.content;
+        content.torn = None;
+        content.len = len;
+        if len < content.valid || content.stored_len > content.readable_len {
+            content.valid = content.valid.min(len);
+            content.readable_len =
+                if state.unsaved.header.is_some() { 0 } else { content.layout.ciphertext_len(content.valid) };
+            state.unsaved.needs_cut |= content.stored_len > content.readable_len;
+        }
+        // What is being read of it was read of a file that was longer.
+        content.id = self.chunks.new_content();
+        state.unsaved.written = Some(now);
+        Ok(true)
+    }
+
+    /// Begins the file anew: it is empty, under a new header. Whatever was wrong with it is gone.
+    pub(super) fn restart(
+        &self,
+        header: Arc<[u8]>,
+        cipher: Arc<ContentCipher>,
+        now: SystemTime,
+    ) -> Result<()> {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        state.unsaved.refusal()?;
+        let removed = std::mem::take(&mut state.unsaved.chunks);
+        self.budget.give_back(removed.len() * CHUNK);
+        let content = &mut state.content;
+        (content.len, content.valid, content.readable_len, content.torn) = (0, 0, 0, None);
+        content.cipher = Some(cipher);
+        content.id = self.chunks.new_content();
+        state.unsaved.needs_cut = content.stored_len > 0;
+        state.unsaved.header = Some(header);
+        state.unsaved.written = Some(now);
+        Ok(())
+    }
+
+    /// Whether a header has to be made before anything can be stored: the file has not a single byte in storage.
+    pub(super) fn needs_header(&self) -> bool {
+        let state = self.state();
+        state.content.readable_len == 0 && state.unsaved.header.is_none() && state.content.torn.is_none()
+    }
+
+    /// Takes a header for a file that has none.
+    pub(super) fn give_header(&self, header: Arc<[u8]>, cipher: Arc<ContentCipher>) {
+        let mut state = self.state_mut();
+        state.content.cipher = Some(cipher);
+        state.unsaved.header = Some(header);
+    }
+
+    /// Takes the part of a chunk that was read, to be stored again. Of no use if it was changed meanwhile.
+    pub(super) fn take_part_chunk(&self, index: u64, base: &Base<'_>) {
+        let mut state = self.state_mut();
+        let state = &mut *state;
+        let is_current = base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index);
+        if is_current && state.unsaved.chunk(index).is_none() {
+            self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
+        }
+    }
+
+    /// Takes note of times to be set once all chunks are stored; false if there is nothing to wait for.
+    pub(crate) fn set_times_later(&self, times: &Attributes) -> bool {
+        let mut state = self.state_mut();
+        if !state.is_unsaved() {
+            return false;
+        }
+        let pending = state.unsaved.times.get_or_insert_default();
+        pending.modified = times.modified.or(pending.modified);
+        pending.accessed = times.accessed.or(pending.accessed);
+        if times.modified.is_some() {
+            state.unsaved.written = times.modified;
+        }
+        true
+    }
+
+    fn insert_unsaved(&self, state: &mut State, index: u64, chunk: ClearChunk) {
+        if state.unsaved.chunks.insert(index, chunk).is_none() {
+            self.budget.take(CHUNK);
+        }
+    }
+
+    /// Takes out a chunk that storage has by now, if it is still the one that was stored.
+    pub(super) fn saved(&self, state: &mut State, index: u64, stored: &ClearChunk, len: usize) {
+        let is_same = state.unsaved.chunks.get(&index).is_some_and(|chunk| Arc::ptr_eq(chunk, stored));
+        if is_same {
+            state.unsaved.chunks.remove(&index);
+            self.budget.give_back(CHUNK);
+        }
+        if self.chunks.is_enabled() {
+            let clean = if len < CHUNK {
+                let mut part = Cleartext::zeroed(len);
+                let span = Span { chunk: ChunkIndex(index), start: 0, end: len as u64 };
+                copy_span(stored, span, &mut part);
+                Arc::new(part)
+            } else {
+                ClearChunk::clone(stored)
+            };
+            self.chunks.insert(state.content.id, ChunkIndex(index), clean);
+        }
+    }
+}
+
+/// A copy of a chunk with room for all of it.
+fn whole(chunk: &[u8]) -> Cleartext {
+    let mut whole = Cleartext::zeroed(CHUNK);
+    let len = chunk.len().min(CHUNK);
+    whole.split_at_mut(len).0.copy_from_slice(chunk.split_at(len).0);
+    whole
+}
