@@ -16,6 +16,8 @@ pub(crate) const DATA_DIR: &str = "d";
 pub(crate) const ENTRY_SUFFIX: &str = ".c9r";
 /// Ends the host name of an entry whose name is shortened.
 pub(crate) const SHORTENED_SUFFIX: &str = ".c9s";
+/// Ends the host name of what tells other clients that a file is in use.
+pub(crate) const IN_USE_SUFFIX: &str = ".c9u";
 /// In an entry's folder: it is a directory, and this file holds its id.
 pub(crate) const DIR_FILE: &str = "dir.c9r";
 /// In an entry's folder: it is a symbolic link, and this file holds its target.

@@ -4,11 +4,12 @@
 //! Opening reads nothing: the header comes with the first read, and the length follows from that of the ciphertext.
 //! Writing changes memory; storage gets whole chunks when it is flushed, or when memory holds too many.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use crate::chunk::Torn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
+use crate::sync::MutexGuard;
 
 mod assembly;
 mod conflict;

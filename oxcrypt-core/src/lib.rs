@@ -204,6 +204,7 @@ mod name;
 mod node;
 mod probe;
 mod small_file;
+mod sync;
 mod tree;
 mod vault;
 mod warning;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
@@ -12,6 +11,8 @@ use crate::chunk::Torn;
 use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, DIR_FILE, SYMLINK_FILE};
 use crate::name::{DirId, Name, VaultPath};
 use crate::storage::Owner;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,7 +210,7 @@ impl Node {
         self.content_unsynced.store(has_content_dir, Ordering::Release);
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Place> {
+    fn read(&self) -> RwLockReadGuard<'_, Place> {
         self.place.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! What we are changing ourselves, so that memory takes no answer that storage gave before or meanwhile.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Changes of our own to anything that has a hash.

@@ -1,11 +1,11 @@
 //! Cleartext chunks that are the same in storage.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ClockCache;
 use crate::chunk::ChunkIndex;
 use crate::cleartext::Cleartext;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// The cleartext of one chunk, wiped when the last holder drops it.
 pub(crate) type ClearChunk = Arc<Cleartext>;

@@ -1,11 +1,11 @@
 //! A bounded map that forgets by the CLOCK rule: a second chance for whatever was asked for since the hand last passed.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A map whose values weigh at most `capacity` together. Hits take a shared lock only.
 ///

@@ -1,10 +1,11 @@
 //! A directory as storage listed it, with what we have changed in it since.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::listing::{Found, Listing};
 use crate::name::Name;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A listing that follows our own changes. A change costs no copy of the listing; the next one to look at all of it
 /// pays for those since the last.

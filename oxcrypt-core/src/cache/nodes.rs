@@ -6,7 +6,6 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::changes::{Changes, Ticket};
@@ -17,6 +16,7 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
 use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
 use crate::probe::Probe;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The single owner of directory ids, attributes, link targets and listings.
 pub(crate) struct NodeCache {

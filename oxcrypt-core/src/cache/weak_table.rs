@@ -1,8 +1,9 @@
 //! Objects that are one and the same for as long as anybody holds them.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 /// Finds the object of a key while somebody holds it, and keeps nothing alive itself.
 pub(crate) struct WeakTable<K, V> {

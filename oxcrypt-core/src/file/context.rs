@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::resident::ResidentFile;
 use super::shared::{Handle, Shared};
@@ -12,6 +11,8 @@ use crate::cache::{NodeCache, WeakTable};
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::node::{Node, NodeId};
 use crate::storage::{BlockFile, BlockStorage};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
 
 /// What all open files of a vault share.

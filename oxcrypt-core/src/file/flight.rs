@@ -1,7 +1,7 @@
 //! A read of storage under way, and which of its chunks somebody has changed meanwhile.
 
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A run of at most [`MAX_RUN`] chunks that is being read.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::content::{Content, Plan, copy_span, span_len};
@@ -15,6 +15,7 @@ use crate::crypto::ContentCipher;
 use crate::error::Result;
 use crate::probe::Probe;
 use crate::storage::Metadata;
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What memory has of a file: length, content key, chunks that storage does not have yet, and those of the others that
 /// are cached.

@@ -1,9 +1,8 @@
 //! Buffers for ciphertext, used again and again: a fresh one of a megabyte costs as much as decrypting half of it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 /// Ciphertext buffers that nobody uses now. They never hold cleartext, so nothing has to be wiped.
 pub(crate) struct ScratchPool(Mutex<Vec<Vec<u8>>>);
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// More threads than this decrypt at once only where memory is no concern.
 const MAX_BUFFERS: usize = 16;

@@ -1,11 +1,12 @@
 //! What all handles of one ciphertext file have in common.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
 use super::resident::ResidentFile;
 use crate::node::Node;
 use crate::storage::BlockFile;
+use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One ciphertext file, however often it is open.
 pub(crate) struct Shared {

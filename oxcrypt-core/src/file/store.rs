@@ -20,9 +20,8 @@ use crate::error::{Error, Result};
 use crate::storage::{Attributes, BlockFile, Metadata};
 use crate::tree::Subject;
 
-/// Where a flushed file is.
+/// Where a flushed file is. A conflict copy is something to tell people about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a conflict copy is something to tell people about"]
 pub enum Stored {
     /// Where it was.
     InPlace,

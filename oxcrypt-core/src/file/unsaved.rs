@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::content::{copy_span, to_usize};
@@ -14,6 +13,7 @@ use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Attributes;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The changes of one file, to be stored.
 #[derive(Default)]

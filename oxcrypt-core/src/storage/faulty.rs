@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::{
     Attributes, BlockFile, BlockStorage, EntryKind, Listed, MemoryStorage, Metadata, OpenMode, Replace, Space,
 };
 use crate::ciphertext_path::CiphertextPath;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 mod journal;
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{
@@ -12,6 +11,8 @@ use super::{
     Space,
 };
 use crate::ciphertext_path::CiphertextPath;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A store in memory: for tests, and as an example of the trait. Times and owners are only what somebody set; nothing
 /// tells a time of access, so none is kept. The vault's own folder has neither.

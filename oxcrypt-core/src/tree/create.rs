@@ -82,7 +82,7 @@ impl Tree {
         name: &Name,
         what: &What,
         now: Instant,
-        make: impl FnOnce(&CiphertextPath) -> io::Result<T>,
+        write: impl FnOnce(&CiphertextPath) -> io::Result<T>,
     ) -> Result<(Arc<Node>, T)> {
         let id = directory_id(dir)?;
         let new = self.new_entry(id, name, what)?;
@@ -91,7 +91,7 @@ impl Tree {
         let change = self.cache.begin_change(&[(dir, name)], now);
         self.make_folder(&new)?;
         let type_file = new.stored.type_file(what);
-        let made = make(&type_file).map_err(|error| {
+        let made = write(&type_file).map_err(|error| {
             self.unmake_folder(&new);
             not_created(error).at(type_file)
         })?;

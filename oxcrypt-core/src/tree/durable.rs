@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::{Subject, Tree, directory_id};
 use crate::ciphertext_path::{CiphertextPath, NAME_FILE};
@@ -11,6 +10,8 @@ use crate::content_dir::DIR_ID_FILE;
 use crate::error::{Error, Result};
 use crate::node::{Node, NodeId, NodeKind, Shape};
 use crate::storage::OpenMode;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Nodes that we have made or moved and that may not survive a power loss. They are held so that nobody forgets that,
 /// up to a number: of those beyond it, nodes are believed to be unsynced that are new to us.

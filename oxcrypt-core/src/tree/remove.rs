@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Subject, Tree, Waits, directory_id};
-use crate::ciphertext_path::{CiphertextPath, ENTRY_SUFFIX, MIN_ENTRY_LEN, NAME_FILE, SHORTENED_SUFFIX};
+use crate::ciphertext_path::{
+    CiphertextPath, ENTRY_SUFFIX, IN_USE_SUFFIX, MIN_ENTRY_LEN, NAME_FILE, SHORTENED_SUFFIX,
+};
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
@@ -163,7 +165,7 @@ fn is_ours_to_remove(listed: &Listed, own: &[&str]) -> bool {
     let is_junk = matches!(name, ".DS_Store" | "desktop.ini" | "Thumbs.db" | ".directory")
         || name.starts_with("._")
         // Tells other clients which file is in use; the file itself is not here any more.
-        || name.ends_with(".c9u");
+        || name.ends_with(IN_USE_SUFFIX);
     listed.kind == EntryKind::File && (is_junk || own.contains(&name))
 }
 

@@ -1,10 +1,10 @@
 //! Turns: who may change a directory or an entry now, and who may rely on where it is.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::name::DirId;
 use crate::node::NodeId;
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Turns of a vault. They are held across storage, by threads that may block; nothing that answers from memory takes one.
 ///
@@ -48,29 +48,29 @@ impl Turns {
 
     /// Waits until nobody else has a turn of `subject`.
     pub(crate) fn alone(&self, subject: Subject) -> Turn<'_> {
-        let mut held = self.lock();
-        held.entry(subject.clone()).or_default().waiting += 1;
+        let mut all = self.lock();
+        all.entry(subject.clone()).or_default().waiting += 1;
         loop {
-            let hold = held.entry(subject.clone()).or_default();
+            let hold = all.entry(subject.clone()).or_default();
             if hold.shared == 0 && !hold.alone {
                 hold.waiting -= 1;
                 hold.alone = true;
                 return Turn { turns: self, subject, alone: true };
             }
-            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+            all = self.freed.wait(all).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// Waits until nobody has the turn of `subject` alone.
     pub(crate) fn shared(&self, subject: Subject) -> Turn<'_> {
-        let mut held = self.lock();
+        let mut all = self.lock();
         loop {
-            let hold = held.entry(subject.clone()).or_default();
+            let hold = all.entry(subject.clone()).or_default();
             if !hold.alone && hold.waiting == 0 {
                 hold.shared += 1;
                 return Turn { turns: self, subject, alone: false };
             }
-            held = self.freed.wait(held).unwrap_or_else(PoisonError::into_inner);
+            all = self.freed.wait(all).unwrap_or_else(PoisonError::into_inner);
         }
     }
 

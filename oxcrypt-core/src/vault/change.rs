@@ -171,8 +171,7 @@ impl Vault {
             return Ok(());
         }
         let Some(shared) = self.files.open_file(node.id()) else { return Ok(()) };
-        let _copied_or_in_place = File::new(shared, Arc::clone(&self.files), true).flush(now)?;
-        Ok(())
+        File::new(shared, Arc::clone(&self.files), true).flush(now).map(drop)
     }
 
     /// A node is gone.
