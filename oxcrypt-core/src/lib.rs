@@ -203,6 +203,7 @@ mod masterkey_file;
 mod name;
 mod node;
 mod probe;
+mod recovery_key;
 mod small_file;
 mod sync;
 mod tree;

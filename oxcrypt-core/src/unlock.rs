@@ -15,6 +15,7 @@ use crate::vault::{Vault, VaultOptions};
 
 pub use crate::config::{ConfigError, KeySource};
 pub use crate::masterkey_file::{Passphrase, ScryptParams};
+pub use crate::recovery_key::{InvalidRecoveryKey, RecoveryKey};
 pub use crate::warning::Warning;
 
 /// Why a vault cannot be unlocked. Each case asks something else of people, and its text says what.
