@@ -7,20 +7,25 @@ use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Sha256, Sha384, Sha512};
 use thiserror::Error;
 
 use crate::crypto::{CipherCombo, MasterKey, wipe_stack};
+use crate::name::random_uuid;
 
 /// The only format this crate opens.
 pub(crate) const FORMAT: u64 = 8;
 /// Official clients make configs of some 300 bytes.
 pub(crate) const MAX_LEN: usize = 64 * 1024;
-/// What official clients let people choose.
-const MIN_THRESHOLD: u64 = 36;
+/// The key id of a vault whose masterkey file lies in its root.
+const OWN_MASTERKEY_FILE: &str = "masterkeyfile:masterkey.cryptomator";
+/// What official clients let people choose, and what they choose if nobody does.
+pub(crate) const MIN_THRESHOLD: usize = 36;
+pub(crate) const MAX_NEW_THRESHOLD: usize = 220;
+pub(crate) const DEFAULT_THRESHOLD: usize = MAX_NEW_THRESHOLD;
 /// The longest host name anywhere.
-const MAX_THRESHOLD: u64 = 255;
+pub(crate) const MAX_THRESHOLD: usize = 255;
 
 /// Where the key comes from that a config is signed with, as the config itself claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,8 +129,7 @@ impl UnverifiedConfig {
     /// Whether the key id names another masterkey file than the one in the vault's root. It is never followed:
     /// nobody vouches for it before it is used.
     pub(crate) fn names_another_masterkey_file(&self) -> bool {
-        self.key_source() == KeySource::MasterkeyFile
-            && self.key_id() != "masterkeyfile:masterkey.cryptomator"
+        self.key_source() == KeySource::MasterkeyFile && self.key_id() != OWN_MASTERKEY_FILE
     }
 
     fn key_id(&self) -> &str {
@@ -175,12 +179,14 @@ impl UnverifiedConfig {
             None => return Err("a vault config without a format".into()),
         }
         let combo = self.alleged_combo().unwrap_or_else(|| "none".into());
-        let threshold = self.alleged_threshold().filter(|t| (MIN_THRESHOLD..=MAX_THRESHOLD).contains(t));
+        let threshold = self.alleged_threshold().and_then(|threshold| threshold.try_into().ok());
         Ok(VaultConfig {
             combo: CipherCombo::from_name(&combo).ok_or_else(|| format!("the cipher combo \"{combo}\""))?,
-            shortening_threshold: threshold.and_then(|threshold| threshold.try_into().ok()).ok_or_else(
-                || format!("a shortening threshold outside {MIN_THRESHOLD} to {MAX_THRESHOLD}"),
-            )?,
+            shortening_threshold: threshold
+                .filter(|threshold| (MIN_THRESHOLD..=MAX_THRESHOLD).contains(threshold))
+                .ok_or_else(|| {
+                    format!("a shortening threshold outside {MIN_THRESHOLD} to {MAX_THRESHOLD}")
+                })?,
         })
     }
 }
@@ -208,8 +214,19 @@ fn printable(text: &str) -> String {
     text.chars().take(100).map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Signs a config as official clients do.
-#[cfg(any(test, feature = "testing"))]
+/// Makes the config of a vault that opens by passphrase, under a random id.
+pub(crate) fn create(key: &MasterKey, combo: CipherCombo, shortening_threshold: usize) -> String {
+    let header = json!({ "kid": OWN_MASTERKEY_FILE, "typ": "JWT", "alg": "HS256" });
+    let claims = json!({
+        "jti": random_uuid(),
+        "format": FORMAT,
+        "cipherCombo": combo.name(),
+        "shorteningThreshold": shortening_threshold,
+    });
+    sign(key, &header, &claims)
+}
+
+/// Signs a config, by the algorithm that its header names.
 pub(crate) fn sign(key: &MasterKey, header: &Value, claims: &Value) -> String {
     let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
     let signed = format!("{}.{}", encode(header), encode(claims));
@@ -218,10 +235,12 @@ pub(crate) fn sign(key: &MasterKey, header: &Value, claims: &Value) -> String {
         Some("HS512") => mac::<Hmac<Sha512>>(key, &signed),
         _ => mac::<Hmac<Sha256>>(key, &signed),
     };
+    wipe_stack();
     format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
 }
 
-#[cfg(any(test, feature = "testing"))]
+/// A frame of its own, which lies below the caller's when that wipes the stack.
+#[inline(never)]
 fn mac<M: Mac + KeyInit>(key: &MasterKey, signed: &str) -> Vec<u8> {
     let mut mac = <M as KeyInit>::new_from_slice(key.raw()).expect("HMAC takes keys of any length");
     mac.update(signed.as_bytes());
@@ -230,8 +249,6 @@ fn mac<M: Mac + KeyInit>(key: &MasterKey, signed: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn key() -> MasterKey {
@@ -259,6 +276,24 @@ mod tests {
             let error = UnverifiedConfig::parse(token.as_bytes()).err().unwrap();
             assert_eq!(error, ConfigError::Algorithm(alg.into()));
         }
+    }
+
+    #[test]
+    fn a_new_config_is_accepted_and_has_an_id_of_its_own() {
+        let configs = [CipherCombo::SivGcm, CipherCombo::SivCtrMac, CipherCombo::SivGcm]
+            .map(|combo| UnverifiedConfig::parse(create(&key(), combo, 36).as_bytes()).ok().unwrap());
+        for config in &configs {
+            assert_eq!(config.verify(&key()), Ok(()));
+            assert!(!config.names_another_masterkey_file());
+            assert_eq!(config.verified().ok().unwrap().shortening_threshold, 36);
+            let id = config.claims["jti"].as_str().unwrap();
+            assert!(
+                id.len() == 36 && id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]),
+                "{id}"
+            );
+        }
+        assert_eq!(configs[1].alleged_combo().unwrap(), "SIV_CTRMAC");
+        assert_ne!(configs[0].claims["jti"], configs[2].claims["jti"]);
     }
 
     #[test]

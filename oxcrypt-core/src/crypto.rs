@@ -21,9 +21,7 @@ mod names;
 pub use content::ContentCipher;
 pub use header::FileHeader;
 pub use key::{ContentKey, MasterKey};
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use keywrap::wrap;
-pub(crate) use keywrap::{WRAPPED_LEN, unwrap};
+pub(crate) use keywrap::{WRAPPED_LEN, unwrap, wrap};
 pub use names::{NameCipher, UndecryptableName};
 
 /// How a vault encrypts file headers and contents. Names are encrypted the same way in both.
@@ -86,7 +84,7 @@ pub(crate) fn wipe_stack() {
 /// # Panics
 ///
 /// If the system has none: nothing can be encrypted then.
-fn fill_random(buf: &mut [u8]) {
+pub(crate) fn fill_random(buf: &mut [u8]) {
     getrandom::fill(buf).expect("the system's random source works");
 }
 

@@ -198,6 +198,7 @@ mod config;
 mod content_dir;
 mod error;
 mod file;
+mod key_files;
 mod listing;
 mod masterkey_file;
 mod name;

@@ -9,13 +9,15 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use crate::crypto::{MasterKey, WRAPPED_LEN, unwrap, wipe_stack};
+use crate::crypto::{MasterKey, WRAPPED_LEN, fill_random, unwrap, wipe_stack, wrap};
 
 /// Official clients make files of some 350 bytes.
 pub(crate) const MAX_LEN: usize = 64 * 1024;
 /// The version that says: the format is in the vault config.
 pub(crate) const VERSION_IN_CONFIG: u32 = 999;
 
+/// As long as official clients make it.
+const NEW_SALT_LEN: usize = 8;
 const MAX_SALT_LEN: usize = 64;
 const MIN_SALT_LEN: usize = 8;
 const MAX_COST: u64 = 1 << 20;
@@ -39,18 +41,43 @@ impl Passphrase {
         Self(bytes)
     }
 
-    /// What the passphrase may be in bytes: in normal form NFC, as most clients make it, and as typed if that differs,
-    /// because the official command line does not normalise.
+    /// Whether nothing was typed at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are the same text.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self.normal(), other.normal()) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.0 == other.0,
+        }
+    }
+
+    /// How many characters it has; bytes, where it is no text.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        std::str::from_utf8(&self.0).map_or(self.0.len(), |text| text.nfc().count())
+    }
+
+    /// The bytes in normal form NFC, as most clients make it; `None` for what is no text.
+    pub(crate) fn normal(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let text = std::str::from_utf8(&self.0).ok()?;
+        // Composing never makes UTF-8 more than three times longer, so no copy is left behind by growing.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(3 * text.len()));
+        let mut utf8 = Zeroizing::new([0; 4]);
+        for c in text.nfc() {
+            bytes.extend_from_slice(c.encode_utf8(&mut *utf8).as_bytes());
+        }
+        Some(bytes)
+    }
+
+    /// What the passphrase may be in bytes: in normal form, and as typed if that differs, because the official command
+    /// line does not normalise.
     fn candidates(&self) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
-        let nfc = std::str::from_utf8(&self.0).ok().map(|text| {
-            // Composing never makes UTF-8 more than three times longer, so no copy is left behind by growing.
-            let mut bytes = Zeroizing::new(Vec::with_capacity(3 * text.len()));
-            let mut utf8 = Zeroizing::new([0; 4]);
-            for c in text.nfc() {
-                bytes.extend_from_slice(c.encode_utf8(&mut *utf8).as_bytes());
-            }
-            bytes
-        });
+        let nfc = self.normal();
         let as_typed = nfc.as_ref().is_none_or(|nfc| **nfc != *self.0).then(|| self.0.clone());
         nfc.into_iter().chain(as_typed)
     }
@@ -65,6 +92,13 @@ pub struct ScryptParams {
     pub block_size: u64,
 }
 
+impl Default for ScryptParams {
+    /// What official clients choose for a new vault.
+    fn default() -> Self {
+        Self { cost: 1 << 15, block_size: 8 }
+    }
+}
+
 impl ScryptParams {
     /// Bytes of memory that the derivation takes.
     #[must_use]
@@ -76,6 +110,11 @@ impl ScryptParams {
     #[must_use]
     pub fn is_weak(self) -> bool {
         self.cost.saturating_mul(self.block_size) < WEAK
+    }
+
+    /// Whether this is a cost that a masterkey file may have, with at most `max_memory` bytes of memory.
+    pub(crate) fn is_sane(self, max_memory: u64) -> bool {
+        self.check(max_memory).is_ok()
     }
 
     fn check(self, max_memory: u64) -> Result<Params, MasterkeyFileError> {
@@ -173,24 +212,39 @@ impl MasterkeyFile {
         version_mac(key, self.version).verify_slice(&self.version_mac).is_ok()
     }
 
-    /// Wraps `key` as official clients do.
-    #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn create(key: &MasterKey, passphrase: &[u8], scrypt: ScryptParams) -> Value {
-        let salt = [7; 8];
-        let params = scrypt.check(u64::MAX).expect("parameters of a test are sane");
+    /// Makes a masterkey file as official clients do, with a new salt. `passphrase` is taken as it is. Takes `scrypt` in
+    /// time and memory.
+    pub(crate) fn create(
+        key: &MasterKey,
+        passphrase: &[u8],
+        scrypt: ScryptParams,
+        version: u32,
+    ) -> Result<String, MasterkeyFileError> {
+        let params = scrypt.check(u64::MAX)?;
+        let mut salt = [0; NEW_SALT_LEN];
+        fill_random(&mut salt);
         let mut kek = Zeroizing::new([0; 32]);
         scrypt::scrypt(passphrase, &salt, &params, &mut *kek).expect("32 bytes are a length scrypt can give");
-        let wrapped = |half| BASE64.encode(&crate::crypto::wrap(&kek, half));
-        serde_json::json!({
-            "version": VERSION_IN_CONFIG,
-            "scryptSalt": BASE64.encode(&salt),
-            "scryptCostParam": scrypt.cost,
-            "scryptBlockSize": scrypt.block_size,
-            "primaryMasterKey": wrapped(key.encryption_key()),
-            "hmacMasterKey": wrapped(key.mac_key()),
-            "versionMac": BASE64.encode(&version_mac(key, VERSION_IN_CONFIG).finalize().into_bytes()),
-        })
+        let [encryption, mac] =
+            [key.encryption_key(), key.mac_key()].map(|half| BASE64.encode(&wrap(&kek, half)));
+        let version_mac = new_version_mac(key, version);
+        wipe_stack();
+        // The order of the official writer, for people who look at it.
+        Ok(format!(
+            "{{\n  \"version\": {version},\n  \"scryptSalt\": \"{}\",\n  \"scryptCostParam\": {},\n  \
+             \"scryptBlockSize\": {},\n  \"primaryMasterKey\": \"{encryption}\",\n  \
+             \"hmacMasterKey\": \"{mac}\",\n  \"versionMac\": \"{version_mac}\"\n}}",
+            BASE64.encode(&salt),
+            scrypt.cost,
+            scrypt.block_size,
+        ))
     }
+}
+
+/// A frame of its own, which lies below the caller's when that wipes the stack.
+#[inline(never)]
+fn new_version_mac(key: &MasterKey, version: u32) -> String {
+    BASE64.encode(&version_mac(key, version).finalize().into_bytes())
 }
 
 fn version_mac(key: &MasterKey, version: u32) -> Hmac<Sha256> {
@@ -243,6 +297,12 @@ mod tests {
         parse(json)?.unlock(&Passphrase::new(passphrase), 1 << 30)
     }
 
+    fn create(key: &MasterKey, passphrase: &[u8]) -> Value {
+        let cheap = ScryptParams { cost: 2, block_size: 1 };
+        let file = MasterkeyFile::create(key, passphrase, cheap, VERSION_IN_CONFIG).unwrap();
+        serde_json::from_str(&file).unwrap()
+    }
+
     #[test]
     fn agrees_with_the_official_test() {
         let key = unlock(&official(), "asd").ok().unwrap();
@@ -265,15 +325,50 @@ mod tests {
     fn the_passphrase_is_tried_in_nfc_and_then_as_typed() {
         let key = MasterKey::from_raw(&[3; 64]);
         let (composed, decomposed) = ("p\u{e4}ss", "pa\u{308}ss");
-        let cheap = ScryptParams { cost: 2, block_size: 1 };
-        let nfc = MasterkeyFile::create(&key, composed.as_bytes(), cheap);
+        let nfc = create(&key, composed.as_bytes());
         assert!(unlock(&nfc, composed).is_ok() && unlock(&nfc, decomposed).is_ok());
-        let as_typed = MasterkeyFile::create(&key, decomposed.as_bytes(), cheap);
+        let as_typed = create(&key, decomposed.as_bytes());
         assert!(unlock(&as_typed, decomposed).is_ok());
         assert!(unlock(&as_typed, composed).is_err());
-        let bytes = MasterkeyFile::create(&key, b"\xff\xfe", cheap);
+        let bytes = create(&key, b"\xff\xfe");
         let typed = Passphrase::from_bytes(Zeroizing::new(b"\xff\xfe".to_vec()));
         assert!(parse(&bytes).ok().unwrap().unlock(&typed, 1 << 30).is_ok());
+    }
+
+    #[test]
+    fn a_new_file_has_what_the_official_writer_has_and_a_salt_of_its_own() {
+        let key = MasterKey::from_raw(&std::array::from_fn(|i| u8::try_from(i).unwrap()));
+        let scrypt = ScryptParams { cost: 4, block_size: 8 };
+        let [one, other] =
+            [7, 999].map(|version| MasterkeyFile::create(&key, b"x", scrypt, version).unwrap());
+        let fields: Vec<&str> = one.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert_eq!(
+            fields,
+            [
+                "version",
+                "scryptSalt",
+                "scryptCostParam",
+                "scryptBlockSize",
+                "primaryMasterKey",
+                "hmacMasterKey",
+                "versionMac",
+            ]
+        );
+        let [one, other] = [one, other].map(|file| MasterkeyFile::parse(file.as_bytes()).unwrap());
+        assert_eq!((one.version, other.version, one.scrypt, one.salt.len()), (7, 999, scrypt, 8));
+        assert_ne!(one.salt, other.salt);
+        for file in [one, other] {
+            let unlocked = file.unlock(&Passphrase::new("x"), 1 << 30).ok().unwrap();
+            assert_eq!(unlocked.raw(), key.raw());
+            assert!(file.version_is_authentic(&unlocked));
+        }
+    }
+
+    #[test]
+    fn passphrases_are_the_same_if_their_normal_forms_are() {
+        let [composed, decomposed, other] = ["p\u{e4}ss", "pa\u{308}ss", "pass"].map(Passphrase::new);
+        assert!(composed.is_same_as(&decomposed) && !composed.is_same_as(&other));
+        assert_eq!((composed.len(), decomposed.len(), Passphrase::new("").is_empty()), (4, 4, true));
     }
 
     #[test]

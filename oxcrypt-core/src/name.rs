@@ -170,16 +170,9 @@ impl DirId {
     }
 
     /// A new id: a random UUID, as every client makes them.
-    #[expect(clippy::missing_panics_doc, reason = "without random numbers nothing can be encrypted either")]
     #[must_use]
     pub fn generate() -> Self {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).expect("the system's random source works");
-        // Version 4, variant 1: the rest is random.
-        let bits = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
-        let hex = format!("{bits:032x}");
-        let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| hex.get(group).unwrap_or_default());
-        Self(groups.join("-").into_bytes().into())
+        Self(random_uuid().into_bytes().into())
     }
 
     /// Whether this is the root's id.
@@ -212,6 +205,17 @@ impl fmt::Debug for DirId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DirId({:?})", String::from_utf8_lossy(&self.0))
     }
+}
+
+/// A random UUID, as text.
+pub(crate) fn random_uuid() -> String {
+    let mut random = [0; 16];
+    // Without random numbers nothing can be encrypted either.
+    getrandom::fill(&mut random).expect("the system's random source works");
+    // Version 4, variant 1: the rest is random.
+    let bits = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| hex.get(group).unwrap_or_default()).join("-")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Vaults made to order, for tests, benches and fuzzing: sound ones, and with the pieces that damage is made of.
 //!
-//! Nothing here is fit for a vault that somebody keeps: no order of operations, no durability, a constant salt.
+//! Nothing here is fit for a vault that somebody keeps: no order of operations, no durability, a cost that protects no passphrase.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::ciphertext_path::{
 };
 use crate::config;
 use crate::crypto::{CipherCombo, ContentCipher, FileHeader, MasterKey, NameCipher};
-use crate::masterkey_file::{MasterkeyFile, ScryptParams};
+use crate::masterkey_file::{MasterkeyFile, ScryptParams, VERSION_IN_CONFIG};
 use crate::name::DirId;
 use crate::storage::BlockStorage;
 
@@ -67,10 +67,11 @@ impl<'s> VaultBuilder<'s> {
         });
         let header = json!({"kid": "masterkeyfile:masterkey.cryptomator", "typ": "JWT", "alg": "HS256"});
         let scrypt = ScryptParams { cost: 2, block_size: 8 };
-        let masterkey = MasterkeyFile::create(&key, recipe.passphrase.as_bytes(), scrypt);
+        let masterkey = MasterkeyFile::create(&key, recipe.passphrase.as_bytes(), scrypt, VERSION_IN_CONFIG);
+        let masterkey = masterkey.map_err(|_| io::ErrorKind::InvalidInput)?;
         let root = CiphertextPath::root();
         storage.write_new(&root.push(VAULT_CONFIG), config::sign(&key, &header, &claims).as_bytes())?;
-        storage.write_new(&root.push(MASTERKEY_FILE), masterkey.to_string().as_bytes())?;
+        storage.write_new(&root.push(MASTERKEY_FILE), masterkey.as_bytes())?;
         storage.create_dir(&root.push(DATA_DIR))?;
         let names = NameCipher::new(&key);
         let builder =

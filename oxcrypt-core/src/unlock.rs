@@ -5,15 +5,28 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::ciphertext_path::{CiphertextPath, DATA_DIR, MASTERKEY_FILE, VAULT_CONFIG};
+use crate::ciphertext_path::{CiphertextPath, DATA_DIR};
 use crate::config::{self, UnverifiedConfig};
 use crate::crypto::MasterKey;
 use crate::error::Error;
-use crate::masterkey_file::{self, MasterkeyFile, MasterkeyFileError, VERSION_IN_CONFIG};
+use crate::key_files::Content;
+use crate::masterkey_file::{MasterkeyFile, MasterkeyFileError, VERSION_IN_CONFIG};
 use crate::storage::{BlockStorage, EntryKind};
 use crate::vault::{Vault, VaultOptions};
 
+mod backups;
+mod create;
+mod error;
+mod passphrase;
+mod rebuild;
+
+pub use backups::{Backup, Superfluous, backups};
+pub use create::{NewVault, create};
+pub use error::KeyFileError;
+pub use rebuild::{Evidence, key_without_config, rebuild_config};
+
 pub use crate::config::{ConfigError, KeySource};
+pub use crate::key_files::KeyFile;
 pub use crate::masterkey_file::{Passphrase, ScryptParams};
 pub use crate::recovery_key::{InvalidRecoveryKey, RecoveryKey};
 pub use crate::warning::Warning;
@@ -132,14 +145,12 @@ impl Locked {
     /// `NotAVault`, `UnsupportedFormat`, `ConfigNotSigned` where the config cannot even be read, `Storage`. Anything
     /// about the key waits for [`unlock`](Self::unlock), so that what the vault says of itself can be shown.
     pub fn read(storage: Arc<dyn BlockStorage>) -> Result<Self, UnlockError> {
-        let config = match read_key_file(&*storage, VAULT_CONFIG, config::MAX_LEN)? {
-            KeyFile::Content(bytes) => {
-                UnverifiedConfig::parse(&bytes).map_err(UnlockError::ConfigNotSigned)?
-            }
-            KeyFile::TooLong => {
+        let config = match KeyFile::Config.read(&*storage)? {
+            Content::Bytes(bytes) => UnverifiedConfig::parse(&bytes).map_err(UnlockError::ConfigNotSigned)?,
+            Content::TooLong => {
                 return Err(UnlockError::ConfigNotSigned(ConfigError::Malformed("it is too long")));
             }
-            KeyFile::Missing => return Err(without_config(&*storage)),
+            Content::Missing => return Err(without_config(&*storage)),
         };
         if let Some(format) = config.alleged_format().filter(|format| *format != config::FORMAT) {
             return Err(UnlockError::UnsupportedFormat { what: format!("format {format}") });
@@ -195,8 +206,7 @@ impl Locked {
             .into_iter()
             .filter(|listed| listed.kind == EntryKind::File)
             .filter_map(|listed| listed.name.into_string().ok())
-            .filter(|name| name.starts_with(VAULT_CONFIG) || name.starts_with(MASTERKEY_FILE))
-            .filter(|name| name.rsplit('.').next() == Some("bkup"))
+            .filter(|name| KeyFile::of_backup(name).is_some())
             .collect();
         backups.sort();
         Ok(backups)
@@ -208,11 +218,10 @@ impl Locked {
     ///
     /// `HubVault`, `UnknownKeySource`, `DamagedMasterkeyFile`, `NotAVault` without a masterkey file, `Storage`.
     pub fn expect_passphrase(self) -> Result<Self, UnlockError> {
-        match (self.config.key_source(), self.masterkey_file) {
-            (KeySource::Hub { host }, _) => Err(UnlockError::HubVault { host }),
-            (KeySource::Unknown { scheme }, _) => Err(UnlockError::UnknownKeySource { scheme }),
-            (KeySource::MasterkeyFile, Some(Err(error))) => Err(error),
-            (KeySource::MasterkeyFile, masterkey_file) => Ok(Self { masterkey_file, ..self }),
+        self.expect_masterkey_file()?;
+        match self.masterkey_file {
+            Some(Err(error)) => Err(error),
+            masterkey_file => Ok(Self { masterkey_file, ..self }),
         }
     }
 
@@ -224,14 +233,23 @@ impl Locked {
     /// [`UnlockError`]. The vault is as it was, also if it succeeds.
     pub fn unlock(self, passphrase: &Passphrase, options: &VaultOptions) -> Result<Vault, UnlockError> {
         let locked = self.expect_passphrase()?;
-        let Some(Ok(file)) = &locked.masterkey_file else {
-            unreachable!("a vault that a passphrase can open has a masterkey file")
+        let (key, warnings) = locked.unwrap_key(passphrase, options)?;
+        locked.open(key, warnings, options)
+    }
+
+    fn unwrap_key(
+        &self,
+        passphrase: &Passphrase,
+        options: &VaultOptions,
+    ) -> Result<(MasterKey, Vec<Warning>), UnlockError> {
+        let Some(Ok(file)) = &self.masterkey_file else {
+            return Err(UnlockError::NotAVault(NotAVault::NoMasterkeyFile));
         };
         let key = file.unlock(passphrase, options.max_scrypt_memory)?;
-        let mut warnings = locked.warnings();
+        let mut warnings = self.warnings();
         warnings.extend((!file.version_is_authentic(&key)).then_some(Warning::VersionNotAuthentic));
         warnings.extend(file.scrypt.is_weak().then_some(Warning::WeakScrypt));
-        locked.open(key, warnings, options)
+        Ok((key, warnings))
     }
 
     /// Opens the vault with its masterkey itself.
@@ -273,27 +291,11 @@ impl From<MasterkeyFileError> for UnlockError {
     }
 }
 
-enum KeyFile {
-    Content(Vec<u8>),
-    Missing,
-    TooLong,
-}
-
-fn read_key_file(storage: &dyn BlockStorage, name: &str, limit: usize) -> Result<KeyFile, UnlockError> {
-    let path = CiphertextPath::root().push(name);
-    match storage.read(&path, limit) {
-        Ok(bytes) => Ok(KeyFile::Content(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeyFile::Missing),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(KeyFile::TooLong),
-        Err(error) => Err(Error::from(error).at(path).into()),
-    }
-}
-
 fn read_masterkey_file(storage: &dyn BlockStorage) -> Result<MasterkeyFile, UnlockError> {
-    match read_key_file(storage, MASTERKEY_FILE, masterkey_file::MAX_LEN)? {
-        KeyFile::Content(bytes) => Ok(MasterkeyFile::parse(&bytes)?),
-        KeyFile::TooLong => Err(UnlockError::DamagedMasterkeyFile("it is too long")),
-        KeyFile::Missing => Err(UnlockError::NotAVault(NotAVault::NoMasterkeyFile)),
+    match KeyFile::Masterkey.read(storage)? {
+        Content::Bytes(bytes) => Ok(MasterkeyFile::parse(&bytes)?),
+        Content::TooLong => Err(UnlockError::DamagedMasterkeyFile("it is too long")),
+        Content::Missing => Err(UnlockError::NotAVault(NotAVault::NoMasterkeyFile)),
     }
 }
 

@@ -189,6 +189,10 @@ impl Vault {
         }
     }
 
+    pub(crate) fn storage(&self) -> &dyn BlockStorage {
+        &*self.storage
+    }
+
     pub(crate) fn has_root(&self) -> Result<bool> {
         let path = self.tree.content_dir(&DirId::root());
         match self.storage.metadata(&path) {

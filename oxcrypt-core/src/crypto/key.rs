@@ -24,6 +24,13 @@ impl MasterKey {
         Self(key)
     }
 
+    /// A new random key.
+    pub(crate) fn generate() -> Self {
+        let mut key = Self(Box::new(Zeroizing::new([0; Self::LEN])));
+        fill_random(key.0.as_mut_slice());
+        key
+    }
+
     /// Both keys as the config's signature wants them: encryption key, then MAC key.
     #[must_use]
     pub fn raw(&self) -> &[u8; Self::LEN] {

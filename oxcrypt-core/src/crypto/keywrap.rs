@@ -1,7 +1,7 @@
 //! AES key wrap of RFC 3394, with its default initial value, for keys of 32 bytes.
 
 use aes::Aes256;
-use aes::cipher::{BlockCipherDecrypt, KeyInit};
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use ctutils::CtEq;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -33,6 +33,8 @@ pub(crate) fn unwrap(
     }
 }
 
+/// A frame of its own, which lies below the caller's when that wipes the stack.
+#[inline(never)]
 fn unwrap_parts(kek: &[u8; 32], wrapped: &[u8; WRAPPED_LEN], key: &mut [u8; 32]) -> [u8; 8] {
     let cipher = Aes256::new(kek.into());
     let (first, rest) = wrapped.split_at(8);
@@ -55,10 +57,15 @@ fn unwrap_parts(kek: &[u8; 32], wrapped: &[u8; WRAPPED_LEN], key: &mut [u8; 32])
 }
 
 /// Wraps `key` with `kek`.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) fn wrap(kek: &[u8; 32], key: &[u8; 32]) -> [u8; WRAPPED_LEN] {
-    use aes::cipher::BlockCipherEncrypt;
+    let wrapped = wrap_parts(kek, key);
+    wipe_stack();
+    wrapped
+}
 
+/// A frame of its own, which lies below the caller's when that wipes the stack.
+#[inline(never)]
+fn wrap_parts(kek: &[u8; 32], key: &[u8; 32]) -> [u8; WRAPPED_LEN] {
     let cipher = Aes256::new(kek.into());
     let mut parts = Zeroizing::new(*key);
     let mut block = Zeroizing::new([0; 16]);

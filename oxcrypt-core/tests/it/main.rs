@@ -10,6 +10,7 @@ mod damaged;
 mod fixtures;
 mod growing;
 mod hostile;
+mod keys;
 mod manifest;
 mod official;
 mod secrets;
