@@ -20,9 +20,11 @@ Exit codes:
   0    all well
   1    done, but some entries could not be, or a mount is in use; each is named on standard error
   2    wrong usage, or no passphrase to be had
-  3    wrong passphrase
+  3    wrong passphrase, or a recovery key or raw key that is none or another vault's
   4    not a vault, or not one that can be opened
   5    the storage, the destination or the mount failed
+  6    another oxcrypt writes to this vault
+  7    refused, and nothing changed: something is in the way, or nobody said yes
   130  interrupted";
 
 const UNLOCK_PATIENCE: &str =

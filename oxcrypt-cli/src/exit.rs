@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use oxcrypt_core::unlock::UnlockError;
+use oxcrypt_core::unlock::{KeyFileError, UnlockError};
 use oxcrypt_core::{ErrorKind, VaultPath};
 use oxcrypt_io::volume::{Cause, Error};
 
@@ -19,12 +19,16 @@ pub(crate) enum Code {
     Partial = 1,
     /// The command line makes no sense, or there is no passphrase to be had.
     Usage = 2,
-    /// Wrong passphrase.
+    /// Wrong passphrase, or a recovery key or raw key that is none or another vault's.
     WrongPassphrase = 3,
     /// Not a vault, or not one that can be opened.
     NotOpened = 4,
     /// The storage or the destination failed.
     Failed = 5,
+    /// Another process writes to the vault.
+    OtherWriter = 6,
+    /// What was asked for would do harm, or nobody said yes. Nothing was changed.
+    Refused = 7,
     /// Ctrl-C, or a signal that asks to end.
     Interrupted = 130,
 }
@@ -35,7 +39,7 @@ impl Code {
     pub(crate) fn read(text: &str) -> Self {
         let codes = [Self::Done, Self::Partial, Self::Usage, Self::WrongPassphrase, Self::NotOpened];
         let told = text.trim().parse();
-        let known = codes.into_iter().chain([Self::Interrupted]);
+        let known = codes.into_iter().chain([Self::OtherWriter, Self::Refused, Self::Interrupted]);
         known.into_iter().find(|code| told == Ok(*code as i32)).unwrap_or(Self::Failed)
     }
 }
@@ -78,6 +82,24 @@ impl Failure {
     /// The storage or the destination failed.
     pub(crate) fn failed(text: impl fmt::Display) -> Self {
         Self::new(Code::Failed, text)
+    }
+
+    /// Somebody else writes to the vault.
+    pub(crate) fn other_writer(who: impl fmt::Display) -> Self {
+        Self::new(
+            Code::OtherWriter,
+            format_args!("{who} writes to this vault already; only one may at a time"),
+        )
+    }
+
+    /// Nothing was changed, because it would do harm or nobody said yes.
+    pub(crate) fn refused(text: impl fmt::Display) -> Self {
+        Self::new(Code::Refused, text)
+    }
+
+    /// The key that was given is none, or another vault's.
+    pub(crate) fn wrong_key(text: impl fmt::Display) -> Self {
+        Self::new(Code::WrongPassphrase, text)
     }
 
     /// Somebody uses what was to end.
@@ -123,18 +145,41 @@ impl Failure {
 
 impl From<UnlockError> for Failure {
     fn from(error: UnlockError) -> Self {
+        Self::new(code_of_unlocking(&error), error)
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
         let code = match &error {
-            UnlockError::WrongPassphrase => Code::WrongPassphrase,
-            UnlockError::NotAVault(_)
-            | UnlockError::UnsupportedFormat { .. }
-            | UnlockError::HubVault { .. }
-            | UnlockError::UnknownKeySource { .. }
-            | UnlockError::DamagedMasterkeyFile(_)
-            | UnlockError::HostileScrypt(_)
-            | UnlockError::ConfigNotSigned(_) => Code::NotOpened,
-            UnlockError::Storage(_) => Code::Failed,
+            KeyFileError::Unlock(error) => code_of_unlocking(error),
+            KeyFileError::EmptyPassphrase
+            | KeyFileError::PassphraseNotText
+            | KeyFileError::ShorteningThreshold { .. }
+            | KeyFileError::ScryptCost(_) => Code::Usage,
+            KeyFileError::AnotherVaultsKey => Code::WrongPassphrase,
+            KeyFileError::IsAVault
+            | KeyFileError::NotEmpty(_)
+            | KeyFileError::HalfAVault
+            | KeyFileError::BackupNameTaken(_)
+            | KeyFileError::NothingToRebuild => Code::Refused,
+            KeyFileError::Unconfirmed { .. } | KeyFileError::Storage(_) => Code::Failed,
         };
         Self::new(code, error)
+    }
+}
+
+fn code_of_unlocking(error: &UnlockError) -> Code {
+    match error {
+        UnlockError::WrongPassphrase => Code::WrongPassphrase,
+        UnlockError::NotAVault(_)
+        | UnlockError::UnsupportedFormat { .. }
+        | UnlockError::HubVault { .. }
+        | UnlockError::UnknownKeySource { .. }
+        | UnlockError::DamagedMasterkeyFile(_)
+        | UnlockError::HostileScrypt(_)
+        | UnlockError::ConfigNotSigned(_) => Code::NotOpened,
+        UnlockError::Storage(_) => Code::Failed,
     }
 }
 
@@ -192,8 +237,10 @@ mod tests {
             Code::WrongPassphrase,
             Code::NotOpened,
             Code::Failed,
+            Code::OtherWriter,
+            Code::Refused,
             Code::Interrupted,
         ];
-        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 130]);
+        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
     }
 }

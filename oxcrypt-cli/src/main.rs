@@ -30,6 +30,7 @@ mod runtime_dir;
 mod session;
 mod source;
 mod walk;
+mod writer_lock;
 
 use std::process::ExitCode;
 

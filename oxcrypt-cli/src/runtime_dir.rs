@@ -1,4 +1,4 @@
-//! Where the sockets of mounts lie: a folder that nobody but its user can enter.
+//! Where the sockets of mounts and the locks of writers lie: a folder that nobody but its user can enter.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -21,20 +21,52 @@ pub(crate) fn create() -> io::Result<PathBuf> {
     first_of(candidates(user), user)
 }
 
+/// Every folder that some process of this user may take for it, made if need be: what must be seen by all of them lies in
+/// each.
+///
+/// # Errors
+///
+/// Where none can be had, why not.
+pub(crate) fn all() -> io::Result<Vec<PathBuf>> {
+    let user = geteuid().as_raw();
+    all_of(candidates(user), user)
+}
+
 /// The first folder of these that is there for `user` alone, or can be made.
 fn first_of(dirs: Vec<PathBuf>, user: u32) -> io::Result<PathBuf> {
     let mut failed = io::ErrorKind::NotFound.into();
-    for dir in dirs.into_iter().filter(|dir| dir.parent().is_some_and(Path::is_dir)) {
-        let made = match DirBuilder::new().mode(0o700).create(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => check(&dir, user),
-        };
-        match made {
+    for dir in dirs {
+        match make(&dir, user) {
             Ok(()) => return Ok(dir),
             Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+fn all_of(dirs: Vec<PathBuf>, user: u32) -> io::Result<Vec<PathBuf>> {
+    let (mut made, mut known) = (Vec::new(), Vec::new());
+    let mut failed = io::ErrorKind::NotFound.into();
+    for dir in dirs {
+        match make(&dir, user).and_then(|()| fs::metadata(&dir)) {
+            // The variable of the environment may lead to one of the others, by whatever path.
+            Ok(found) if known.contains(&(found.dev(), found.ino())) => {}
+            Ok(found) => {
+                known.push((found.dev(), found.ino()));
+                made.push(dir);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    if made.is_empty() { Err(failed) } else { Ok(made) }
+}
+
+/// Makes a folder for `user` alone, or finds it there; its parent must be there already.
+fn make(dir: &Path, user: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => check(dir, user),
+    }
 }
 
 /// Every place where the socket of a mount of `owner` may be. Folders that cannot be trusted are left out.
@@ -115,6 +147,27 @@ mod tests {
         let nowhere = dir.path().join("not there/oxcrypt");
         assert_eq!(first_of(vec![nowhere, taken.clone(), free.clone()], user).unwrap(), free);
         assert_eq!(first_of(vec![taken], user).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn what_all_must_see_lies_in_every_folder_that_can_be_had_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, taken, other) =
+            (dir.path().join("one"), dir.path().join("taken"), dir.path().join("other"));
+        fs::write(&taken, "").unwrap();
+        let user = geteuid().as_raw();
+        let link = dir.path().join("link");
+        symlink(dir.path(), &link).unwrap();
+        let wanted = vec![
+            one.clone(),
+            dir.path().join("not there/x"),
+            taken.clone(),
+            other.clone(),
+            one.clone(),
+            link.join("other"),
+        ];
+        assert_eq!(all_of(wanted, user).unwrap(), [one, other]);
+        assert!(all_of(vec![taken], user).is_err());
     }
 
     #[test]

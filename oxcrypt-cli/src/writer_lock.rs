@@ -1,0 +1,162 @@
+//! One writer for each vault: two that know nothing of each other's caches would overwrite each other's changes.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process;
+
+use crate::exit::{Failure, Result};
+
+/// More than any holder says of itself.
+const MAX_NOTE: u64 = 256;
+
+/// The right to write to a vault, for as long as this lives.
+///
+/// It is a locked file in the user's runtime directory, never in the vault, named by the file system and the number of the
+/// vault's folder, so that it does not matter which path leads there. The system lets go of it when the process ends,
+/// however it ends. Readers need none. It holds among the processes of one user on one machine.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    /// One in every folder that some process of this user may take for the runtime directory: the environment tells one
+    /// so and another otherwise.
+    files: Vec<File>,
+}
+
+impl WriterLock {
+    /// Becomes the writer of the vault in `folder`, which is asked for its number and may take its time to tell. `what`
+    /// is what others are told that this process does, without anything secret.
+    ///
+    /// # Errors
+    ///
+    /// Whoever writes to the vault already is named.
+    pub(crate) fn take(folder: &Path, what: &str) -> Result<Self> {
+        let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", folder.display()));
+        let name = format!("{}.writer", name_of(folder).map_err(cannot)?);
+        let dirs = lock_dirs()
+            .map_err(|error| Failure::failed(format_args!("no place for the lock of a writer: {error}")))?;
+        let mut files = Vec::with_capacity(dirs.len());
+        for dir in dirs {
+            files.push(Self::take_in(&dir.join(&name), what)?);
+        }
+        Ok(Self { files })
+    }
+
+    fn take_in(path: &Path, what: &str) -> Result<File> {
+        let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", path.display()));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Failure::other_writer(holder(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        // Whether others can read who it is changes nothing.
+        let noted = file.set_len(0).and_then(|()| write!(file, "{} {what}", process::id()));
+        drop(noted);
+        Ok(file)
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // The next holder may be seen before it has said who it is.
+            drop(file.set_len(0));
+        }
+    }
+}
+
+/// Who has a lock, as it has noted itself.
+fn holder(file: &mut File) -> String {
+    let mut note = String::new();
+    let read = file.rewind().and_then(|()| file.take(MAX_NOTE).read_to_string(&mut note));
+    match note.split_once(' ') {
+        Some((process, what)) if read.is_ok() => format!("process {process} ({what})"),
+        _ => "another process".to_owned(),
+    }
+}
+
+/// The same for every path of a folder.
+#[cfg(unix)]
+fn name_of(folder: &Path) -> io::Result<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::metadata(folder)?;
+    Ok(format!("{:x}-{:x}", found.dev(), found.ino()))
+}
+
+/// The standard library tells no number here.
+#[cfg(not(unix))]
+fn name_of(folder: &Path) -> io::Result<String> {
+    use sha2::{Digest as _, Sha256};
+    let path = fs::canonicalize(folder)?;
+    let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    Ok(data_encoding::HEXLOWER.encode(hash.get(..8).unwrap_or_default()))
+}
+
+#[cfg(target_os = "linux")]
+fn lock_dirs() -> io::Result<Vec<PathBuf>> {
+    crate::runtime_dir::all()
+}
+
+/// The folder for temporary files is the user's own here.
+#[cfg(not(target_os = "linux"))]
+fn lock_dirs() -> io::Result<Vec<PathBuf>> {
+    let dir = std::env::temp_dir().join("oxcrypt");
+    fs::create_dir_all(&dir)?;
+    Ok(vec![dir])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Code;
+
+    #[test]
+    fn a_second_writer_is_told_who_the_first_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = WriterLock::take(dir.path(), "passphrase change").unwrap();
+        let refused = WriterLock::take(dir.path(), "put").unwrap_err();
+        assert_eq!(refused.code(), Code::OtherWriter);
+        let who = format!("process {} (passphrase change)", process::id());
+        assert!(refused.text().unwrap().contains(&who), "{refused:?}");
+        drop(first);
+        let second = WriterLock::take(dir.path(), "put").unwrap();
+        let refused = WriterLock::take(dir.path(), "rm").unwrap_err();
+        assert!(refused.text().unwrap().contains("(put)"), "{refused:?}");
+        drop(second);
+    }
+
+    #[test]
+    fn another_vault_is_another_lock() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let _first = WriterLock::take(one.path(), "put").unwrap();
+        assert!(WriterLock::take(other.path(), "put").is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_path_of_the_same_vault_is_the_same_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, link) = (dir.path().join("vault"), dir.path().join("link"));
+        fs::create_dir(&vault).unwrap();
+        std::os::unix::fs::symlink(&vault, &link).unwrap();
+        let first = WriterLock::take(&link, "put").unwrap();
+        assert!(WriterLock::take(&vault, "put").is_err());
+        // Nothing is ever put into the vault for that.
+        assert_eq!(fs::read_dir(&vault).unwrap().count(), 0);
+        fs::rename(&vault, dir.path().join("moved")).unwrap();
+        assert!(WriterLock::take(&dir.path().join("moved"), "put").is_err());
+        drop(first);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_has_no_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(WriterLock::take(&dir.path().join("none"), "put").unwrap_err().code(), Code::Failed);
+    }
+}
