@@ -53,16 +53,17 @@ impl Interrupt {
         *lock(&self.orderly) = Some(Box::new(end));
     }
 
-    /// Keeps the terminal's settings while somebody types what nobody should see, and restores them if that ends early.
+    /// Has the terminal show nothing of what is typed, from before anybody is asked, and restores it when this is dropped
+    /// or the program ends early.
     pub(crate) fn guard_terminal(&self) -> impl Drop + use<'_> {
-        *lock(&self.terminal) = Terminal::now();
+        *lock(&self.terminal) = Terminal::hide();
         TerminalGuard(self)
     }
 
     /// What a signal does. Never waits, so that the next one is heard.
     pub(crate) fn end(&self) {
         if let Some(terminal) = lock(&self.terminal).take() {
-            terminal.restore();
+            terminal.leave();
         }
         let again = self.asked.swap(true, Ordering::Relaxed);
         if let Some(orderly) = lock(&self.orderly).take() {
@@ -116,26 +117,37 @@ struct TerminalGuard<'i>(&'i Interrupt);
 
 impl Drop for TerminalGuard<'_> {
     fn drop(&mut self) {
-        lock(&self.0.terminal).take();
+        if let Some(terminal) = lock(&self.0.terminal).take() {
+            terminal.restore();
+        }
     }
 }
 
-/// The settings of the terminal that the program was started from.
+/// The terminal that the program was started from, and the settings it had then.
 #[cfg(unix)]
 struct Terminal(std::fs::File, rustix::termios::Termios);
 
 #[cfg(unix)]
 impl Terminal {
-    fn now() -> Option<Self> {
+    fn hide() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let tty = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        let settings = rustix::termios::tcgetattr(&tty).ok()?;
+        let settings = tcgetattr(&tty).ok()?;
+        let mut hidden = settings.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&tty, OptionalActions::Now, &hidden).ok()?;
         Some(Self(tty, settings))
     }
 
-    fn restore(self) {
-        let Self(mut tty, settings) = self;
-        let _ = rustix::termios::tcsetattr(&tty, rustix::termios::OptionalActions::Now, &settings);
-        drop(tty.write_all(b"\n"));
+    fn restore(&self) {
+        let Self(tty, settings) = self;
+        let _ = rustix::termios::tcsetattr(tty, rustix::termios::OptionalActions::Now, settings);
+    }
+
+    /// Restores it in the middle of a line.
+    fn leave(mut self) {
+        self.restore();
+        drop(self.0.write_all(b"\n"));
     }
 }
 
@@ -145,9 +157,11 @@ struct Terminal;
 
 #[cfg(not(unix))]
 impl Terminal {
-    fn now() -> Option<Self> {
+    fn hide() -> Option<Self> {
         None
     }
 
-    fn restore(self) {}
+    fn restore(&self) {}
+
+    fn leave(self) {}
 }
