@@ -1,7 +1,12 @@
 //! The command line.
 
+mod keys;
 mod mount;
 
+pub(crate) use keys::{
+    BackupsCommand, ChangeArgs, ConfigCommand, CreateArgs, PassphraseCommand, PruneArgs, RebuildArgs,
+    RecoveryKeyCommand, ResetArgs, Suite, ValidateArgs,
+};
 pub(crate) use mount::{MountArgs, StatusArgs, UnmountArgs};
 
 use std::path::PathBuf;
@@ -9,8 +14,9 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand};
+use oxcrypt_core::VaultOptions;
 
-use crate::passphrase::PassphraseArgs;
+use crate::key_source::KeyArgs;
 
 const STYLES: Styles =
     Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold());
@@ -30,7 +36,7 @@ Exit codes:
 const UNLOCK_PATIENCE: &str =
     "How long to wait for storage that does not answer, until the vault is unlocked";
 
-/// Reads Cryptomator vaults: mounts them, lists them, prints files, decrypts them to a folder. Never changes a vault.
+/// Cryptomator vaults: creates them and keeps their keys, mounts them, lists them, prints files, decrypts them to a folder.
 #[derive(Debug, Parser)]
 #[command(name = "oxcrypt", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -85,6 +91,21 @@ Examples:
 
 The first line is the entry; for a directory a second one is the folder that its entries lie in.")]
     Locate(LocateArgs),
+    /// Create a vault
+    #[command(after_help = keys::CREATE_HELP)]
+    Create(CreateArgs),
+    /// Change the passphrase
+    #[command(subcommand, after_help = keys::PASSPHRASE_HELP)]
+    Passphrase(PassphraseCommand),
+    /// Show the recovery key, and what it is good for
+    #[command(subcommand, after_help = keys::RECOVERY_KEY_HELP)]
+    RecoveryKey(RecoveryKeyCommand),
+    /// Rebuild a vault's config where it is lost
+    #[command(subcommand, after_help = keys::CONFIG_HELP)]
+    Config(ConfigCommand),
+    /// List backups of key files, and remove old ones
+    #[command(subcommand, after_help = keys::BACKUPS_HELP)]
+    Backups(BackupsCommand),
     /// Mount a vault: its files in a folder, for every program
     #[command(after_help = mount::MOUNT_HELP, mut_arg("give_up_after", |arg| arg.help(UNLOCK_PATIENCE)))]
     Mount(Box<MountArgs>),
@@ -108,7 +129,7 @@ pub(crate) struct VaultArgs {
     /// The vault's folder, where vault.cryptomator is
     pub(crate) vault: PathBuf,
     #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) key: KeyArgs,
     /// Memory that a vault may ask for to derive its key, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024, help_heading = "Limits")]
     pub(crate) max_scrypt_memory: u32,
@@ -121,6 +142,16 @@ impl VaultArgs {
     /// How long to wait for each thing that is asked of storage.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(u64::from(self.give_up_after))
+    }
+
+    /// Memory that deriving the key may take.
+    pub(crate) fn max_scrypt_bytes(&self) -> u64 {
+        u64::from(self.max_scrypt_memory) << 20
+    }
+
+    /// How to open the vault for its key alone.
+    pub(crate) fn options(&self) -> VaultOptions {
+        VaultOptions::default().max_scrypt_memory(self.max_scrypt_bytes())
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!  command                                        daemon (this program again, with --as-daemon)
-//!    │ passphrase, as standard input ──────────────► starts its janitor, unlocks, mounts
+//!    │ passphrase or key, as standard input ───────► starts its janitor, unlocks, mounts
 //!    │ ◄────────────────── "ready", or "failed 3" ── as standard output
 //!    │ "keep" ─────────────────────────────────────► stays
 //! ```
 //!
-//! The passphrase is in no argument and no environment. Where the command ends before it says "keep", by Ctrl-C or
+//! Neither is in an argument or the environment. Where the command ends before it says "keep", by Ctrl-C or
 //! worse, the pipe ends with it, and the daemon unmounts.
 
 use std::ffi::{OsStr, OsString};
@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use oxcrypt_core::unlock::Passphrase;
 use zeroize::Zeroizing;
 
 use crate::exit::{Code, Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::key_source::Secret;
 use crate::log_file::LogFile;
 
 /// The byte that lets a daemon stay.
@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Starts the daemon with this command's own arguments and waits until it mounts. It says itself what goes wrong.
 /// Its environment is this command's, but for the variable `without`.
-pub(crate) fn start(passphrase: &[u8], without: Option<&OsStr>) -> Result<()> {
+pub(crate) fn start(secret: &Secret, without: Option<&OsStr>) -> Result<()> {
     let failed =
         |error: io::Error| Failure::failed(format_args!("cannot start the mount's process: {error}"));
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -50,8 +50,10 @@ pub(crate) fn start(passphrase: &[u8], without: Option<&OsStr>) -> Result<()> {
         return Err(failed(io::ErrorKind::BrokenPipe.into()));
     };
     // Where it has ended already, its last words tell more than a broken pipe.
-    let sent = to.write_all(&u32::try_from(passphrase.len()).unwrap_or(u32::MAX).to_le_bytes());
-    drop(sent.and_then(|()| to.write_all(passphrase)));
+    let (what, bytes) = secret.parts();
+    let [a, b, c, d] = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let sent = to.write_all(&[what, a, b, c, d]);
+    drop(sent.and_then(|()| to.write_all(bytes)));
     let mut word = String::new();
     BufReader::new(from).read_line(&mut word).map_err(failed)?;
     match word.trim_end().split_once(' ') {
@@ -87,19 +89,21 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// Leaves the terminal and the folder that the command was started in, and gets the passphrase.
-    pub(crate) fn meet() -> io::Result<(Self, Passphrase)> {
+    /// Leaves the terminal and the folder that the command was started in, and gets what opens the vault.
+    pub(crate) fn meet() -> io::Result<(Self, Secret)> {
         rustix::process::setsid()?;
         std::env::set_current_dir("/")?;
         let mut from = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let errors = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let mut len = [0; 4];
-        from.read_exact(&mut len)?;
+        let mut head = [0; 5];
+        from.read_exact(&mut head)?;
+        let [what, len @ ..] = head;
         let len = usize::try_from(u32::from_le_bytes(len)).unwrap_or(usize::MAX);
         let mut bytes = Zeroizing::new(vec![0; len.min(LONGEST)]);
         from.read_exact(&mut bytes)?;
-        Ok((Self { from, to, errors }, Passphrase::from_bytes(bytes)))
+        let secret = Secret::from_parts(what, bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok((Self { from, to, errors }, secret))
     }
 
     /// Puts the log in the place of the command's streams, so that no process started from here on keeps them open and

@@ -1,6 +1,9 @@
 //! One verb each.
 
+pub(crate) mod backups;
 pub(crate) mod cat;
+pub(crate) mod config;
+pub(crate) mod create;
 pub(crate) mod decrypt;
 pub(crate) mod info;
 pub(crate) mod locate;
@@ -9,6 +12,8 @@ pub(crate) mod ls;
 pub(crate) mod mount;
 #[cfg(target_os = "linux")]
 pub(crate) mod mounts;
+pub(crate) mod passphrase;
+pub(crate) mod recovery_key;
 #[cfg(target_os = "linux")]
 pub(crate) mod status;
 pub(crate) mod tree;

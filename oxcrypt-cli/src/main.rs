@@ -4,6 +4,7 @@ mod args;
 #[cfg(target_os = "linux")]
 mod background;
 mod commands;
+mod confirm;
 #[cfg(target_os = "linux")]
 mod control;
 #[cfg(target_os = "linux")]
@@ -11,6 +12,7 @@ mod daemon;
 mod decrypt;
 mod exit;
 mod interrupt;
+mod key_source;
 mod lock;
 #[cfg(target_os = "linux")]
 mod log_file;
@@ -62,6 +64,11 @@ fn main() -> ExitCode {
         Command::Cat(args) => commands::cat::run(args, &mut session),
         Command::Decrypt(args) => commands::decrypt::run(args, &mut session),
         Command::Locate(args) => commands::locate::run(args, &mut session),
+        Command::Create(args) => commands::create::run(args, &mut session),
+        Command::Passphrase(command) => commands::passphrase::run(command, &mut session),
+        Command::RecoveryKey(command) => commands::recovery_key::run(command, &mut session),
+        Command::Config(command) => commands::config::run(command, &mut session),
+        Command::Backups(command) => commands::backups::run(command, &mut session),
         command => of_mounts(command, cli.as_daemon, &mut session),
     };
     let code = match result.and_then(|()| session.out.flush()) {

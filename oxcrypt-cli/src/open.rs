@@ -7,14 +7,17 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use oxcrypt_core::crypto::MasterKey;
 use oxcrypt_core::storage::LocalStorage;
-use oxcrypt_core::unlock::{Locked, Passphrase, UnlockError};
+use oxcrypt_core::unlock::{ConfigError, Locked, UnlockError};
 use oxcrypt_core::{Follow, Node, Vault, VaultOptions, VaultPath};
 
 use crate::args::VaultArgs;
 use crate::exit::{Failure, Result};
+use crate::key_source::{KeyArgs, Secret};
 use crate::session::Session;
 use crate::source::Source;
+use crate::writer_lock::WriterLock;
 
 /// How often somebody at a terminal may mistype.
 pub(crate) const TRIES: usize = 3;
@@ -40,15 +43,26 @@ pub(crate) fn find(folder: &Path, reader: Reader, patience: Duration) -> Result<
     within(patience, move || find_there(&name, reader))
 }
 
-fn find_there(folder: &Path, reader: Reader) -> Result<Locked> {
+/// Finds the vault in a folder that `key` is to open, before anybody types anything.
+pub(crate) fn find_for(key: &KeyArgs, folder: &Path, reader: Reader, patience: Duration) -> Result<Locked> {
+    let locked = find(folder, reader, patience)?;
+    Ok(if key.is_passphrase() { locked.expect_passphrase()? } else { locked })
+}
+
+/// The folder of a vault, which need not be one yet, or any more.
+pub(crate) fn folder(folder: &Path) -> Result<LocalStorage> {
     let name = folder.display();
-    let storage = LocalStorage::open(folder).map_err(|error| match error.kind() {
+    LocalStorage::open(folder).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::not_opened(format_args!("{name}: there is no such folder")),
         io::ErrorKind::NotADirectory => Failure::not_opened(format_args!(
             "{name} is no folder; a vault is the folder that holds vault.cryptomator"
         )),
         _ => Failure::failed(format_args!("{name} cannot be read: {error}")),
-    })?;
+    })
+}
+
+fn find_there(folder: &Path, reader: Reader) -> Result<Locked> {
+    let storage = self::folder(folder)?;
     let storage = if reader == Reader::Daemon { storage.read_directly() } else { storage };
     Ok(Locked::read(Arc::new(storage))?)
 }
@@ -56,12 +70,56 @@ fn find_there(folder: &Path, reader: Reader) -> Result<Locked> {
 /// Unlocks a vault that was found. The outer error says that there was no answer in time.
 pub(crate) fn unlock_found(
     locked: Locked,
-    passphrase: Passphrase,
+    secret: Secret,
     options: &VaultOptions,
     patience: Duration,
 ) -> Result<Result<Vault, UnlockError>> {
     let options = options.clone();
-    within(patience + DERIVING, move || Ok(locked.unlock(&passphrase, &options)))
+    within(patience + DERIVING, move || match secret.passphrase() {
+        Ok(passphrase) => Ok(locked.unlock(&passphrase, &options)),
+        Err(key) => match locked.unlock_with_key(key, &options) {
+            Err(UnlockError::ConfigNotSigned(ConfigError::Signature)) => Err(not_its_key()),
+            unlocked => Ok(unlocked),
+        },
+    })
+}
+
+/// The key of a vault that was found, asking again at a terminal where the passphrase is wrong.
+pub(crate) fn key(mut locked: Locked, args: &VaultArgs, session: &Session) -> Result<(Locked, MasterKey)> {
+    let mut tries = if args.key.is_asked_for() { TRIES } else { 1 };
+    loop {
+        let (secret, options) = (args.key.get(&session.interrupt)?, args.options());
+        tries -= 1;
+        let (found, key) = within(args.patience() + DERIVING, move || {
+            let key = match secret.passphrase() {
+                Ok(passphrase) => locked.key(&passphrase, &options),
+                Err(key) => match locked.expect_key(&key) {
+                    Err(UnlockError::ConfigNotSigned(ConfigError::Signature)) => return Err(not_its_key()),
+                    expected => expected.map(|()| key),
+                },
+            };
+            Ok((locked, key))
+        })?;
+        match key {
+            Ok(key) => return Ok((found, key)),
+            Err(error @ UnlockError::WrongPassphrase) if tries > 0 => session.console.error(error),
+            Err(error) => return Err(error.into()),
+        }
+        locked = found;
+    }
+}
+
+/// Becomes the one writer of the vault in a folder, before anybody types anything.
+pub(crate) fn become_writer(folder: &Path, what: &'static str, patience: Duration) -> Result<WriterLock> {
+    let folder = folder.to_owned();
+    within(patience, move || WriterLock::take(&folder, what))
+}
+
+/// A recovery key or raw key did not sign the vault's config.
+pub(crate) fn not_its_key() -> Failure {
+    Failure::wrong_key(
+        "the key is another vault's, or vault.cryptomator was changed: this key did not sign it",
+    )
 }
 
 /// Does what may read storage before there is a volume to do so, and waits for it no longer than `patience`. What comes
@@ -96,13 +154,13 @@ pub(crate) fn unlock(
     reader: Reader,
     session: &Session,
 ) -> Result<Vault> {
-    let options = options.clone().max_scrypt_memory(u64::from(args.max_scrypt_memory) << 20);
-    let mut tries = if args.passphrase.is_asked_for() { TRIES } else { 1 };
+    let options = options.clone().max_scrypt_memory(args.max_scrypt_bytes());
+    let mut tries = if args.key.is_asked_for() { TRIES } else { 1 };
     loop {
-        let locked = find(&args.vault, reader, args.patience())?.expect_passphrase()?;
-        let passphrase = args.passphrase.get(&session.interrupt)?;
+        let locked = find_for(&args.key, &args.vault, reader, args.patience())?;
+        let secret = args.key.get(&session.interrupt)?;
         tries -= 1;
-        match unlock_found(locked, passphrase, &options, args.patience())? {
+        match unlock_found(locked, secret, &options, args.patience())? {
             Ok(vault) => {
                 for warning in vault.warnings() {
                     session.console.note(format_args!("warning: {warning}"));

@@ -21,7 +21,7 @@ mod passphrase;
 mod rebuild;
 
 pub use backups::{Backup, Superfluous, backups};
-pub use create::{NewVault, create};
+pub use create::{NewVault, create, expect_room};
 pub use error::KeyFileError;
 pub use rebuild::{Evidence, key_without_config, rebuild_config};
 

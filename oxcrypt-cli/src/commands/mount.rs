@@ -3,13 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use oxcrypt_core::unlock::Passphrase;
 use serde_json::json;
 
 use crate::args::MountArgs;
 use crate::background::{self, Parent};
 use crate::daemon::{Daemon, Plan};
 use crate::exit::{Code, Failure, Result};
+use crate::key_source::Secret;
 use crate::log_file::{self, LogFile};
 use crate::mount_options::Wishes;
 use crate::open::{self, Reader};
@@ -34,7 +34,7 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
     let log = plan.log.as_deref().map(open_log).transpose()?;
     log_file::start(log, session.console.is_verbose());
     let said = Said::of(&plan);
-    let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
+    let daemon = Daemon::prepare(plan, args.vault.key.variable())?;
     let vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
     let Session { out, interrupt, .. } = session;
     let ended = daemon.run(vault, interrupt, || {
@@ -47,13 +47,13 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
 /// Starts a process that stays, and returns when the mount answers.
 fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()> {
     let said = Said::of(plan);
-    let mut tries = if args.vault.passphrase.is_asked_for() { open::TRIES } else { 1 };
+    let mut tries = if args.vault.key.is_asked_for() { open::TRIES } else { 1 };
     loop {
         // What is no vault is told before anybody types.
-        drop(open::find(&plan.vault, Reader::Daemon, args.vault.patience())?.expect_passphrase()?);
-        let passphrase = args.vault.passphrase.bytes(&session.interrupt)?;
+        drop(open::find_for(&args.vault.key, &plan.vault, Reader::Daemon, args.vault.patience())?);
+        let secret = args.vault.key.get(&session.interrupt)?;
         tries -= 1;
-        match background::start(&passphrase, args.vault.passphrase.variable()) {
+        match background::start(&secret, args.vault.key.variable()) {
             Ok(()) => return said.print(&mut session.out),
             Err(failure) if failure.code() == Code::WrongPassphrase && tries > 0 => {}
             Err(failure) => return Err(failure),
@@ -65,9 +65,9 @@ fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()
 fn stay(args: &MountArgs, session: &Session) -> Result<()> {
     // Relative paths mean what they meant where the command was started.
     let plan = plan(args);
-    let (mut parent, passphrase) = Parent::meet()
+    let (mut parent, secret) = Parent::meet()
         .map_err(|error| Failure::failed(format_args!("the command that started this is gone: {error}")))?;
-    let ended = plan.and_then(|plan| serve(args, plan, passphrase, &mut parent, session));
+    let ended = plan.and_then(|plan| serve(args, plan, secret, &mut parent, session));
     if let Err(failure) = &ended {
         if let Some(text) = failure.text() {
             parent.say(format_args!("oxcrypt: {text}"));
@@ -79,13 +79,7 @@ fn stay(args: &MountArgs, session: &Session) -> Result<()> {
     Ok(())
 }
 
-fn serve(
-    args: &MountArgs,
-    plan: Plan,
-    passphrase: Passphrase,
-    parent: &mut Parent,
-    session: &Session,
-) -> Result<()> {
+fn serve(args: &MountArgs, plan: Plan, secret: Secret, parent: &mut Parent, session: &Session) -> Result<()> {
     let cannot = |error: io::Error| Failure::failed(format_args!("cannot go to the background: {error}"));
     if let Some(path) = &plan.log {
         let log = open_log(path)?;
@@ -94,10 +88,10 @@ fn serve(
     }
     parent.watch(&session.interrupt).map_err(cannot)?;
     let folder = plan.vault.clone();
-    let daemon = Daemon::prepare(plan, args.vault.passphrase.variable())?;
-    let options = daemon.vault_options().max_scrypt_memory(u64::from(args.vault.max_scrypt_memory) << 20);
-    let locked = open::find(&folder, Reader::Daemon, args.vault.patience())?.expect_passphrase()?;
-    let vault = open::unlock_found(locked, passphrase, &options, args.vault.patience())??;
+    let daemon = Daemon::prepare(plan, args.vault.key.variable())?;
+    let options = daemon.vault_options().max_scrypt_memory(args.vault.max_scrypt_bytes());
+    let locked = open::find_for(&args.vault.key, &folder, Reader::Daemon, args.vault.patience())?;
+    let vault = open::unlock_found(locked, secret, &options, args.vault.patience())??;
     for warning in vault.warnings() {
         log::warn!("{warning}");
         if !session.console.is_quiet() {

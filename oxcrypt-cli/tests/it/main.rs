@@ -6,10 +6,12 @@
 #[expect(dead_code, reason = "the tests of the slow store need more of it")]
 mod child;
 mod command;
+mod create;
 mod decrypt;
 #[cfg(target_os = "linux")]
 mod hanging;
 mod hostile;
+mod keys;
 #[cfg(target_os = "linux")]
 mod mount;
 mod official;
@@ -25,6 +27,10 @@ mod signals;
 mod slow_store;
 #[cfg(target_os = "linux")]
 mod status;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod unchanged;
 #[cfg(target_os = "linux")]
 mod unmount;
+#[cfg(unix)]
+mod writer;

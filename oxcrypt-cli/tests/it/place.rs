@@ -122,10 +122,11 @@ impl Place {
         Pid::from_raw(about["pid"].as_i64().unwrap().try_into().unwrap()).unwrap()
     }
 
-    /// What lies in the folder for sockets.
+    /// The sockets that lie in the folder for them.
     pub(crate) fn sockets(&self) -> Vec<PathBuf> {
         let dir = fs::read_dir(self.dir().join("run/oxcrypt"));
-        dir.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+        let paths = dir.into_iter().flatten().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "sock")).collect()
     }
 }
 

@@ -138,8 +138,20 @@ fn a_full_destination_ends_the_run_and_leaves_only_whole_files() {
 
 #[test]
 fn help_has_an_example_for_each_command() {
-    for verb in ["info", "ls", "tree", "cat", "decrypt", "locate", "mount", "unmount", "mounts", "status"] {
-        let ended = run(&mut oxcrypt(&[verb, "--help"]));
+    let verbs = ["info", "ls", "tree", "cat", "decrypt", "locate", "mount", "unmount", "mounts", "status"];
+    let of_keys = [
+        "create",
+        "passphrase change",
+        "recovery-key show",
+        "recovery-key validate",
+        "recovery-key reset-passphrase",
+        "config rebuild",
+        "backups list",
+        "backups prune",
+    ];
+    for verb in verbs.into_iter().chain(of_keys) {
+        let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();
+        let ended = run(&mut oxcrypt(&words));
         assert_eq!(ended.code, Some(0));
         assert!(
             ended.out.contains("Example") && ended.out.contains(&format!("oxcrypt {verb}")),

@@ -1,4 +1,4 @@
-//! No command changes a vault: not a byte, not a time, not a file more.
+//! No command that reads changes a vault, and none that is refused: not a byte, not a time, not a file more.
 
 use std::fs;
 use std::path::Path;
@@ -47,5 +47,42 @@ fn the_vault_is_as_it_was_after_every_command() {
             assert_eq!(ended.code, opens.or(Some(code)), "{vault} {args:?} {ended:?}");
             assert_eq!(state(&path), before, "{vault} {args:?}");
         }
+    }
+}
+
+#[test]
+fn the_vault_is_as_it_was_after_looking_at_its_keys_and_after_refusals() {
+    let official = Official::unpack();
+    let path = official.path("full_gcm");
+    let before = state(&path);
+    let key = tempfile::tempdir().unwrap();
+    let key = key.path().join("words");
+    let shown = run(oxcrypt(&["recovery-key", "show", "--passphrase-env", "OFFICIAL"]).arg(&path));
+    fs::write(&key, shown.out).unwrap();
+    let key = key.to_str().unwrap();
+    for (args, code) in [
+        (&["recovery-key", "show", "--recovery-key-file", key][..], 0),
+        (&["recovery-key", "validate", "--recovery-key-file", key], 0),
+        (&["ls", "--recovery-key-file", key], 0),
+        (&["backups", "list"], 0),
+        (&["backups", "prune", "--keep", "0", "--passphrase-env", "PASSPHRASE", "--yes"], 3),
+        (&["create", "--passphrase-env", "OFFICIAL"], 7),
+        (&["config", "rebuild", "--passphrase-env", "OFFICIAL", "--yes"], 7),
+        (&["passphrase", "change", "--passphrase-env", "PASSPHRASE", "--new-passphrase-env", "OFFICIAL"], 3),
+        (
+            &[
+                "recovery-key",
+                "reset-passphrase",
+                "--recovery-key-file",
+                key,
+                "--new-passphrase-env",
+                "OFFICIAL",
+            ],
+            7,
+        ),
+    ] {
+        let ended = run(oxcrypt(args).arg(&path));
+        assert_eq!(ended.code, Some(code), "{args:?} {ended:?}");
+        assert_eq!(state(&path), before, "{args:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Backups of key files: which there are, and which nobody needs.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{KeyFileError, Locked, UnlockError};
@@ -60,8 +61,8 @@ pub fn backups(storage: &dyn BlockStorage) -> Result<Vec<Backup>> {
 }
 
 /// Backups that the vault opens without. Nothing is removed before somebody says so.
-pub struct Superfluous<'v> {
-    storage: &'v dyn BlockStorage,
+pub struct Superfluous {
+    storage: Arc<dyn BlockStorage>,
     backups: Vec<Backup>,
 }
 
@@ -78,7 +79,7 @@ impl Locked {
         passphrase: &Passphrase,
         options: &VaultOptions,
         keep: usize,
-    ) -> Result<Superfluous<'_>, UnlockError> {
+    ) -> Result<Superfluous, UnlockError> {
         self.key(passphrase, options)?;
         let all = backups(&*self.storage)?;
         let mut superfluous = Vec::new();
@@ -86,11 +87,11 @@ impl Locked {
             let of_file = all.iter().filter(|backup| backup.key_file == file);
             superfluous.extend(of_file.skip(keep).filter(|backup| !backup.is_current).cloned());
         }
-        Ok(Superfluous { storage: &*self.storage, backups: superfluous })
+        Ok(Superfluous { storage: Arc::clone(&self.storage), backups: superfluous })
     }
 }
 
-impl Superfluous<'_> {
+impl Superfluous {
     /// Which they are.
     #[must_use]
     pub fn backups(&self) -> &[Backup] {
@@ -108,11 +109,11 @@ impl Superfluous<'_> {
             let path = root.push(&backup.name);
             self.storage.remove(&path, EntryKind::File).map_err(|error| Error::from(error).at(path))?;
         }
-        Ok(crate::key_files::sync_dir(self.storage, &root).map_err(Error::from)?)
+        Ok(crate::key_files::sync_dir(&*self.storage, &root).map_err(Error::from)?)
     }
 }
 
-impl std::fmt::Debug for Superfluous<'_> {
+impl std::fmt::Debug for Superfluous {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(&self.backups).finish()
     }

@@ -84,9 +84,7 @@ pub fn create(
     new: &NewVault,
 ) -> Result<MasterKey, KeyFileError> {
     let typed = new_passphrase(passphrase)?;
-    check_cost(new.scrypt)?;
-    check_threshold(new.shortening_threshold, MAX_NEW_THRESHOLD)?;
-    let begun = Begun::find(storage)?;
+    let begun = Begun::find(storage, new)?;
     let key = match &begun.masterkey_file {
         Some(file) => key_of(file, passphrase)?,
         None => MasterKey::generate(),
@@ -107,6 +105,15 @@ pub fn create(
         Err(error) => return Err(error.into()),
     }
     Ok(key)
+}
+
+/// Whether such a vault can be created here, so that nobody is asked for a passphrase in vain. Changes nothing.
+///
+/// # Errors
+///
+/// As [`create`], but for what only the passphrase tells.
+pub fn expect_room(storage: &dyn BlockStorage, new: &NewVault) -> Result<(), KeyFileError> {
+    Begun::find(storage, new).map(drop)
 }
 
 /// What a passphrase is in a new masterkey file.
@@ -137,7 +144,9 @@ struct Begun {
 
 impl Begun {
     /// Looks through a folder that a vault is to be in, and refuses one that holds anything but a beginning of one.
-    fn find(storage: &dyn BlockStorage) -> Result<Self, KeyFileError> {
+    fn find(storage: &dyn BlockStorage, new: &NewVault) -> Result<Self, KeyFileError> {
+        check_cost(new.scrypt)?;
+        check_threshold(new.shortening_threshold, MAX_NEW_THRESHOLD)?;
         let mut begun = Self { masterkey_file: None, has_data: false };
         let temporary = KeyFile::ALL.map(KeyFile::temporary_name);
         let listed = storage.list(&CiphertextPath::root()).map_err(Error::from)?;

@@ -46,6 +46,8 @@ pub struct Evidence {
     pub shortest_shortened: Option<usize>,
     /// How many folders could not be looked into.
     pub unread: usize,
+    /// There is a config, and this key has not signed it.
+    pub replaces_config: bool,
 }
 
 impl Evidence {
@@ -57,8 +59,8 @@ impl Evidence {
     /// [`KeyFileError::AnotherVaultsKey`] if the vault's root directory is not one of this key's; `NothingToRebuild` if
     /// there is a config that this key has signed; `Storage` if the vault's folder cannot be read.
     pub fn find(storage: &dyn BlockStorage, key: &MasterKey) -> Result<Self, KeyFileError> {
-        expect_lost(storage, key)?;
-        let mut evidence = Self::default();
+        let replaces_config = expect_lost(storage, key)?.is_some();
+        let mut evidence = Self { replaces_config, ..Self::default() };
         let data = CiphertextPath::root().push(DATA_DIR);
         for first in folders(storage, &data).map_err(|error| Error::from(error).at(&data))? {
             let Ok(dirs) = folders(storage, &first) else {

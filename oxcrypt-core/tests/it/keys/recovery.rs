@@ -32,7 +32,7 @@ fn a_lost_config_is_built_again_from_what_lies_in_the_vault() {
             remove(&storage, CONFIG);
             let key = recovered();
             let evidence = Evidence::find(&storage, &key).unwrap();
-            assert_eq!((evidence.combo, evidence.unread), (Some(combo), 0));
+            assert_eq!((evidence.combo, evidence.unread, evidence.replaces_config), (Some(combo), 0, false));
             let found = evidence.shortening_threshold().unwrap();
             unlock::rebuild_config(&storage, &key, combo, found).unwrap();
             // Whatever the threshold was, names are found.
@@ -104,6 +104,7 @@ fn what_is_not_lost_is_not_rebuilt_and_another_vaults_key_rebuilds_nothing() {
 fn a_damaged_config_is_copied_before_it_is_replaced() {
     let storage = vault_with(Recipe::default());
     replace(&storage, CONFIG, b"damaged");
+    assert!(Evidence::find(&storage, &recovered()).unwrap().replaces_config);
     unlock::rebuild_config(&storage, &recovered(), CipherCombo::SivGcm, 220).unwrap();
     assert_eq!(content_of(&opened(&storage, "passphrase").unwrap()), b"content");
     let backups = unlock::backups(&storage).unwrap();
