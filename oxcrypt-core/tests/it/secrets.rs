@@ -15,7 +15,7 @@ use std::time::Instant;
 use oxcrypt_core::crypto::CipherCombo;
 use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::unlock::{Locked, Passphrase};
+use oxcrypt_core::unlock::{Locked, Passphrase, RecoveryKey};
 use oxcrypt_core::{DirId, Name, VaultOptions};
 use zeroize::Zeroizing;
 
@@ -34,6 +34,7 @@ const KEY: u8 = 1;
 const CONTENT: u8 = 2;
 const PASSPHRASE: u8 = 3;
 const TARGET: u8 = 4;
+const NEW_PASSPHRASE: u8 = 5;
 const ALL: [u8; 4] = [KEY, CONTENT, PASSPHRASE, TARGET];
 
 fn reveal(flipped: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -83,9 +84,39 @@ fn look_through_memory() {
 }
 
 #[test]
+#[ignore = "run by the test below, in a process of its own"]
+fn look_through_memory_after_a_change_of_passphrase() {
+    let Some(dir) = std::env::var_os(DIR_VARIABLE) else { return };
+    let storage = Arc::new(LocalStorage::open(Path::new(&dir).join(CipherCombo::SivGcm.name())).unwrap());
+    let secrets = [KEY, PASSPHRASE, NEW_PASSPHRASE];
+    let change = move || {
+        let (old, new) = (text(PASSPHRASE), text(NEW_PASSPHRASE));
+        let (old, new) = (Passphrase::from_bytes(old), Passphrase::from_bytes(new));
+        let locked = Locked::read(storage).unwrap();
+        let key = locked.key(&old, &VaultOptions::default()).unwrap();
+        let typed = RecoveryKey::read(RecoveryKey::of(&key).words()).ok().unwrap();
+        locked.set_passphrase(&typed, &new, None).unwrap();
+        secrets.map(|secret| copies(secret) > 0)
+    };
+    let found = thread::spawn(change).join().unwrap();
+    assert_eq!(found, [true; 3], "the search finds what is there");
+    assert_eq!(secrets.map(copies), [0; 3], "copies left of key, old and new passphrase");
+}
+
+#[test]
+fn no_key_and_no_passphrase_is_left_in_memory_after_a_change_of_passphrase() {
+    run_parts(&["secrets::make_the_vaults", "secrets::look_through_memory_after_a_change_of_passphrase"]);
+}
+
+#[test]
 fn no_key_and_no_cleartext_is_left_in_memory_when_the_vault_is_dropped() {
+    run_parts(&["secrets::make_the_vaults", "secrets::look_through_memory"]);
+}
+
+/// Runs tests one after another, each in a process of its own, all with the same folder.
+fn run_parts(parts: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
-    for part in ["secrets::make_the_vaults", "secrets::look_through_memory"] {
+    for part in parts {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", part, "--ignored", "--nocapture"])
             .env(DIR_VARIABLE, dir.path())
@@ -125,7 +156,7 @@ fn use_and_drop(path: &Path) -> [bool; 4] {
 /// How often a part of a secret stands in this process's writable memory.
 fn copies(secret: u8) -> usize {
     let mut needle = flipped(secret);
-    if secret == PASSPHRASE || secret == TARGET {
+    if [PASSPHRASE, TARGET, NEW_PASSPHRASE].contains(&secret) {
         needle.copy_from_slice(&text(secret));
         for byte in &mut needle {
             *byte = !*byte;
