@@ -107,6 +107,7 @@ impl File {
     pub(crate) fn begin(&self) {
         let (header, cipher) = self.new_header();
         self.resident().give_header(header, cipher);
+        self.context.hold(&self.shared);
     }
 
     pub(super) fn new_header(&self) -> (Arc<[u8]>, Arc<ContentCipher>) {

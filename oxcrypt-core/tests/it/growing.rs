@@ -88,3 +88,16 @@ fn what_is_written_is_read_by_everybody_and_by_a_vault_opened_anew() {
         assert!(buf[..model.len()] == model);
     }
 }
+
+#[test]
+fn regression_a_new_file_is_unsaved_until_its_header_is_stored() {
+    let (storage, vault) = vault(220);
+    let (root, now) = (vault.root(), Instant::now());
+    // Nobody flushes it, and official code cannot open a file without a header.
+    let path = vault.create(&root, &name("file"), now).unwrap().node().ciphertext_path();
+    assert_eq!(storage.metadata(&path).unwrap().len, 0);
+    let [unsaved] = &*vault.unsaved() else { panic!("one file has no header yet") };
+    assert_eq!(unsaved.flush(now).unwrap(), Stored::InPlace);
+    assert_eq!(storage.metadata(&path).unwrap().len, 68);
+    assert_eq!(vault.unsaved().len(), 0);
+}
