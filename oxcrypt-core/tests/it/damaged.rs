@@ -6,8 +6,8 @@ use std::time::Instant;
 use oxcrypt_core::chunk::PAYLOAD_LEN;
 use oxcrypt_core::{ErrorKind, File, Follow, VaultPath};
 
-use crate::fixtures::Fixtures;
-use crate::manifest::{Item, official, sha256};
+use crate::fixtures::{Fixtures, official};
+use crate::manifest::{Item, sha256};
 
 const P: u64 = PAYLOAD_LEN;
 /// The length of the files before they were damaged.

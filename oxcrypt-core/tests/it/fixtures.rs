@@ -1,6 +1,6 @@
 //! The vaults that official code wrote, unpacked.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use oxcrypt_core::storage::{BlockStorage, LocalStorage};
 use oxcrypt_core::unlock::{Locked, Passphrase};
 use oxcrypt_core::{Vault, VaultOptions};
 use tempfile::TempDir;
+
+use crate::manifest::{Item, Manifest, listed};
 
 /// Unlocks all fixtures but the migrated ones.
 pub(crate) const PASSPHRASE: &str = "test-p\u{e4}ssword";
@@ -35,6 +37,15 @@ impl Fixtures {
 
 pub(crate) fn source(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(file)
+}
+
+/// What official code listed, apart from files it could not read.
+pub(crate) fn official(vault: &str) -> Manifest {
+    let json = fs::read(source(&format!("{vault}.json"))).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let mut manifest = listed(&json["asListedByOfficialCryptofs"]);
+    manifest.retain(|_, item| !matches!(item, Item::Damaged(_)));
+    manifest
 }
 
 pub(crate) fn open(path: &Path, passphrase: &str) -> Vault {

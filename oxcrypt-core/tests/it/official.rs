@@ -11,8 +11,8 @@ use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::unlock::{Locked, Passphrase, UnlockError};
 use oxcrypt_core::{CiphertextPath, ErrorKind, Follow, Located, NodeKind, VaultOptions, VaultPath};
 
-use crate::fixtures::{Fixtures, PASSPHRASE, open};
-use crate::manifest::{Item, Manifest, actual, official, sha256};
+use crate::fixtures::{Fixtures, PASSPHRASE, official, open};
+use crate::manifest::{Item, Manifest, actual, sha256};
 
 #[test]
 fn listings_sizes_contents_and_link_targets_equal_the_manifests() {
