@@ -24,7 +24,8 @@ pub(crate) struct Draft {
     at: usize,
     len: usize,
     seed: u32,
-    replace: bool,
+    /// That what is to be removed is not there, or that the name for something else is taken.
+    is_odd: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +34,10 @@ enum What {
     Create,
     Write,
     Truncate,
-    Rename,
+    Rename(Replace),
     Remove,
     RemoveDir,
     MakeSymlink,
-    Exchange,
 }
 
 impl Draft {
@@ -47,15 +47,16 @@ impl Draft {
             4 => Just(What::Create),
             4 => Just(What::Write),
             2 => Just(What::Truncate),
-            5 => Just(What::Rename),
+            3 => Just(What::Rename(Replace::Always)),
+            2 => Just(What::Rename(Replace::Never)),
+            1 => Just(What::Rename(Replace::Exchange)),
             2 => Just(What::Remove),
             2 => Just(What::RemoveDir),
             1 => Just(What::MakeSymlink),
-            1 => Just(What::Exchange),
         ];
         let choices = (any::<Index>(), any::<Index>(), any::<Index>());
-        (what, choices, position(), position(), 0..1000u32, any::<bool>()).prop_map(
-            |(what, (entry, dir, name), at, len, seed, replace)| Self {
+        (what, choices, position(), position(), 0..1000u32, prop::bool::weighted(0.3)).prop_map(
+            |(what, (entry, dir, name), at, len, seed, is_odd)| Self {
                 what,
                 entry,
                 dir,
@@ -63,23 +64,15 @@ impl Draft {
                 at,
                 len,
                 seed,
-                replace,
+                is_odd,
             },
         )
     }
 
     /// The operation, if there is something to do it to.
     pub(crate) fn resolve(&self, model: &Model, suite: Suite) -> Option<Operation> {
-        let pick = |wanted: &dyn Fn(&str, &Thing) -> bool| {
-            let found: Vec<&str> = model
-                .things()
-                .filter(|(path, thing)| !path.is_empty() && wanted(path, thing))
-                .map(|(path, _)| path)
-                .collect();
-            (!found.is_empty()).then(|| self.entry.get(&found).to_string())
-        };
-        let file = || pick(&|_, thing| matches!(thing, Thing::File(_)));
         let path = self.new_path(model, suite);
+        let file = || pick(self.entry, model, |thing| matches!(thing, Thing::File(_)));
         let content = Content { seed: self.seed, len: self.len };
         let offset = self.at as u64;
         Some(match self.what {
@@ -93,20 +86,16 @@ impl Draft {
             },
             What::Write => Operation::Write { path: file()?, offset, content },
             What::Truncate => Operation::Truncate { path: file()?, len: offset },
-            What::Remove if model.get(&path).is_none() => Operation::Remove { path },
-            What::Remove => Operation::Remove { path: pick(&|_, _| true)? },
-            What::RemoveDir => Operation::RemoveDir { path: pick(&|_, thing| *thing == Thing::Directory)? },
-            What::Rename => {
-                let from = pick(&|_, _| true)?;
-                let replace = if self.replace { Replace::Always } else { Replace::Never };
-                Operation::Rename { from, to: path, replace }
+            What::Remove if self.is_odd && model.get(&path).is_none() => Operation::Remove { path },
+            What::Remove => Operation::Remove { path: pick(self.entry, model, |_| true)? },
+            What::RemoveDir => {
+                Operation::RemoveDir { path: pick(self.entry, model, |thing| *thing == Thing::Directory)? }
             }
-            What::Exchange => {
-                let from = pick(&|_, _| true)?;
-                let others: Vec<&str> =
-                    model.things().map(|(path, _)| path).filter(|path| !path.is_empty()).collect();
-                let to = self.dir.get(&others).to_string();
-                Operation::Rename { from, to, replace: Replace::Exchange }
+            What::Rename(replace) => {
+                let from = pick(self.entry, model, |_| true)?;
+                let is_taken = self.is_odd || replace == Replace::Exchange;
+                let to = if is_taken { pick(self.dir, model, |_| true)? } else { path };
+                Operation::Rename { from, to, replace }
             }
         })
     }
@@ -119,6 +108,13 @@ impl Draft {
             .collect();
         format!("{}/{}", self.dir.get(&dirs), self.name.get(&suite.names()))
     }
+}
+
+/// An entry of this kind, but for the root.
+fn pick(index: Index, model: &Model, is_wanted: impl Fn(&Thing) -> bool) -> Option<String> {
+    let entries = model.things().filter(|(path, thing)| !path.is_empty() && is_wanted(thing));
+    let paths: Vec<&str> = entries.map(|(path, _)| path).collect();
+    (!paths.is_empty()).then(|| index.get(&paths).to_string())
 }
 
 /// As official code would write them: it normalises.

@@ -100,6 +100,11 @@ impl Judge {
         Health { good: answer["good"].as_u64().unwrap(), findings: findings.collect() }
     }
 
+    /// Has official code repair whatever its health checks find and can repair, and tells how much that was.
+    pub(crate) fn repair(&self, access: &Access) -> u64 {
+        self.ask("repair", access, json!({}), LIMIT).unwrap().as_u64().unwrap()
+    }
+
     /// Has official code open the vault, change it, and close it.
     pub(crate) fn apply(&self, access: &Access, operations: &[Operation]) -> Vec<Outcome> {
         self.try_apply(access, operations, LIMIT).unwrap()

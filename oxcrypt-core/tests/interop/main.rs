@@ -12,12 +12,15 @@ mod command;
 mod draft;
 mod histories;
 mod judge;
+mod key_files;
 #[path = "../it/manifest.rs"]
 mod manifest;
 mod model;
 mod official_faults;
 mod operation;
-mod passphrases;
+mod orphans;
+mod ours;
+mod scene;
 mod second_opinion;
 mod suite;
 mod the_judge;

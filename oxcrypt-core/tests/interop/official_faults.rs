@@ -22,6 +22,17 @@ pub(crate) fn spare(model: &Model, operation: &Operation) -> bool {
     }
 }
 
+/// Whether official code is wrong about the tree afterwards, until it opens the vault again. Where it renames a directory
+/// whose id it does not know, and may replace, it makes up an id for the new path, or keeps that of what was there.
+pub(crate) fn confuses(model: &Model, operation: &Operation) -> bool {
+    match operation {
+        Operation::Rename { from, replace: Replace::Always, .. } => {
+            model.get(from) == Some(&Thing::Directory)
+        }
+        _ => false,
+    }
+}
+
 fn may_rename(model: &Model, from: &str, to: &str, replace: Replace) -> bool {
     if is_below(to, from) {
         // It succeeds, and what is in there cannot be reached any more.
@@ -31,8 +42,7 @@ fn may_rename(model: &Model, from: &str, to: &str, replace: Replace) -> bool {
     match replace {
         Replace::Exchange => false,
         Replace::Never => true,
-        // It makes up an id for the new path of a directory.
-        Replace::Always if to.is_none() => from != Some(&Thing::Directory),
+        Replace::Always if to.is_none() => true,
         // It refuses to replace by another kind, and to replace links.
         Replace::Always => matches!(
             (from, to),

@@ -40,14 +40,25 @@ fn item(entry: &Value) -> (String, Item) {
 
 /// Reads the whole vault.
 pub(crate) fn actual(vault: &Vault) -> Manifest {
+    actual_at(vault, Instant::now())
+}
+
+/// Reads the whole vault, at a time of one's own.
+pub(crate) fn actual_at(vault: &Vault, now: Instant) -> Manifest {
     let mut manifest = Manifest::from([("/".to_owned(), Item::Directory)]);
-    walk(vault, &vault.root(), "", &mut Visits::default(), &mut manifest);
+    walk(vault, &vault.root(), "", now, &mut Visits::default(), &mut manifest);
     manifest
 }
 
-fn walk(vault: &Vault, dir: &Arc<Node>, path: &str, visits: &mut Visits, manifest: &mut Manifest) {
+fn walk(
+    vault: &Vault,
+    dir: &Arc<Node>,
+    path: &str,
+    now: Instant,
+    visits: &mut Visits,
+    manifest: &mut Manifest,
+) {
     assert_ne!(visits.enter(dir), Visit::Refused);
-    let now = Instant::now();
     let listing = match vault.list(dir, now) {
         Ok(listing) => listing,
         Err(error) => {
@@ -66,19 +77,18 @@ fn walk(vault: &Vault, dir: &Arc<Node>, path: &str, visits: &mut Visits, manifes
             Ok(node) => match node.kind() {
                 NodeKind::Directory => Item::Directory,
                 NodeKind::Symlink => Item::Symlink(vault.read_link(node, now).unwrap().to_string()),
-                NodeKind::File => read(vault, node),
+                NodeKind::File => read(vault, node, now),
             },
         };
         let is_new = manifest.insert(path.clone(), item.clone()).is_none();
         assert!(is_new, "two entries are shown as {path}");
         if let (Item::Directory, Ok(node)) = (item, &node) {
-            walk(vault, node, &path, visits, manifest);
+            walk(vault, node, &path, now, visits, manifest);
         }
     }
 }
 
-fn read(vault: &Vault, node: &Arc<Node>) -> Item {
-    let now = Instant::now();
+fn read(vault: &Vault, node: &Arc<Node>, now: Instant) -> Item {
     let file = vault.open(node, now).unwrap();
     assert_eq!(vault.attributes(node, now).unwrap().len, file.len());
     let mut content = vec![0; usize::try_from(file.len()).unwrap() + 10];

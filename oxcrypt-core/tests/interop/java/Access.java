@@ -59,6 +59,15 @@ final class Access {
         return new JsonObject();
     }
 
+    /** Makes "new" the passphrase. */
+    JsonElement changePassphrase(JsonObject request) throws IOException {
+        var file = vault.resolve("masterkey.cryptomator");
+        var changed = keyFiles().changePassphrase(
+                Files.readAllBytes(file), passphrase, request.get("new").getAsString());
+        Files.write(file, changed);
+        return new JsonObject();
+    }
+
     /** What is done with an open vault, from its root. */
     interface Use {
         JsonElement of(Path root) throws IOException;

@@ -26,10 +26,11 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * Official code, asked over standard input: one JSON object a line, one JSON object a line back. It begins with what
  * judges: {"cryptofs": "2.9.0", "java": "25.0.3"}.
  *
- * <p>Asks: {"ask": "list" | "health" | "create" | "apply", "vault": "/folder", "limit": milliseconds}, with "key" (the
- * raw masterkey in hex) or "passphrase", and what {@link Access#create} and {@link Operations} want beside. Answers:
- * {"answer": ...}, {"refused": "an exception"} where the whole vault cannot be used, {"timeout": "where it hangs"}.
- * Official calls may hang for ever: after a timeout this process ends, and the next question needs another one.
+ * <p>Asks: {"ask": "create" | "passphrase" | "list" | "health" | "repair" | "apply", "vault": "/folder", "limit":
+ * milliseconds}, with "key" (the raw masterkey in hex) or "passphrase", and what {@link Access} and {@link Operations}
+ * want beside. Answers: {"answer": ...}, {"refused": "an exception"} where the whole vault cannot be used, {"timeout":
+ * "where it hangs"}. Official calls may hang for ever: after a timeout this process ends, and the next question needs
+ * another one.
  */
 final class Judge {
     private final PrintStream out;
@@ -75,8 +76,10 @@ final class Judge {
         var access = new Access(request);
         return switch (request.get("ask").getAsString()) {
             case "create" -> () -> access.create(request);
+            case "passphrase" -> () -> access.changePassphrase(request);
             case "list" -> () -> access.with(Tree::list);
             case "health" -> () -> Health.findings(access);
+            case "repair" -> () -> Health.repair(access);
             case "apply" -> () -> access.with(root -> Operations.apply(root, request.getAsJsonArray("operations")));
             default -> throw new IllegalArgumentException("no such question: " + request);
         };
