@@ -8,10 +8,15 @@ use super::{
     Attributes, BlockFile, BlockStorage, EntryKind, Listed, MemoryStorage, Metadata, OpenMode, Replace, Space,
 };
 use crate::ciphertext_path::CiphertextPath;
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
+mod call;
+mod gate;
 mod journal;
+mod losses;
 
+pub use call::{Call, CallCounts, Method};
+pub use gate::Gate;
 pub use journal::Crash;
 use journal::{Journal, Mutation};
 
@@ -37,58 +42,6 @@ struct State {
     journal: Journal,
 }
 
-/// A call that is about to be made.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// How many calls were made before.
-    pub number: u64,
-    /// Which method.
-    pub method: Method,
-    /// What it is about. For a file, the path it was opened by.
-    pub path: CiphertextPath,
-}
-
-/// The methods of [`BlockStorage`] and [`BlockFile`].
-#[expect(missing_docs, reason = "each is the method of its name")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Open,
-    Metadata,
-    List,
-    CreateDir,
-    Remove,
-    Rename,
-    SyncDir,
-    SetAttributes,
-    Space,
-    ReadAt,
-    TryReadAt,
-    WriteAt,
-    SetLen,
-    Sync,
-}
-
-/// How many methods there are.
-const METHODS: usize = Method::Sync as usize + 1;
-
-/// How often each method was called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallCounts([u64; METHODS]);
-
-impl CallCounts {
-    /// All calls together.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// The calls of one method.
-    #[must_use]
-    pub fn of(&self, method: Method) -> u64 {
-        self.0.get(method as usize).copied().unwrap_or_default()
-    }
-}
-
 /// What becomes of a call.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -102,51 +55,11 @@ pub enum Verdict {
     Short(usize),
     /// It waits until the gate is open, and is made then.
     Hold(Arc<Gate>),
+    /// It is made, and waits until the gate is open before it returns. A write stores so many bytes at most before it
+    /// waits, and the others then: whoever reads meanwhile sees it torn.
+    HoldAfter(usize, Arc<Gate>),
     /// It panics.
     Panic,
-}
-
-/// Holds calls until somebody opens it. Closed at first.
-#[derive(Debug, Default)]
-pub struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct GateState {
-    is_open: bool,
-    held: usize,
-}
-
-impl Gate {
-    /// Lets all calls go, those to come as well.
-    pub fn open(&self) {
-        self.lock().is_open = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until so many calls are held at once.
-    pub fn wait_for(&self, calls: usize) {
-        let state = self.lock();
-        let _held = self
-            .changed
-            .wait_while(state, |state| state.held < calls)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-
-    fn pass(&self) {
-        let mut state = self.lock();
-        state.held += 1;
-        self.changed.notify_all();
-        let mut state =
-            self.changed.wait_while(state, |state| !state.is_open).unwrap_or_else(PoisonError::into_inner);
-        state.held -= 1;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, GateState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl FaultyStorage {
@@ -204,32 +117,38 @@ impl FaultyStorage {
 }
 
 /// How much of an admitted call is made.
-#[derive(Clone, Copy)]
 enum Extent {
     Whole,
     Short(usize),
     Part(usize, io::ErrorKind),
+    InTwo(usize, Arc<Gate>),
 }
 
 impl Extent {
-    fn of_read(self, buf: &mut [u8]) -> &mut [u8] {
+    fn of_read<'b>(&self, buf: &'b mut [u8]) -> &'b mut [u8] {
         match self {
-            Self::Short(bytes) => buf.split_at_mut(bytes.min(buf.len())).0,
-            Self::Whole | Self::Part(..) => buf,
+            Self::Short(bytes) => buf.split_at_mut(buf.len().min(*bytes)).0,
+            Self::Whole | Self::Part(..) | Self::InTwo(..) => buf,
         }
     }
 
-    fn of_write(self, buf: &[u8]) -> &[u8] {
+    /// What a write stores at first, and what it stores after the [`end`](Self::end).
+    fn of_write<'b>(&self, buf: &'b [u8]) -> (&'b [u8], &'b [u8]) {
         match self {
-            Self::Part(bytes, _) => buf.split_at(bytes.min(buf.len())).0,
-            Self::Whole | Self::Short(_) => buf,
+            Self::Part(bytes, _) => (buf.split_at(buf.len().min(*bytes)).0, &[]),
+            Self::InTwo(bytes, _) => buf.split_at(buf.len().min(*bytes)),
+            Self::Whole | Self::Short(_) => (buf, &[]),
         }
     }
 
-    /// What the caller is told of the call.
+    /// What the caller is told of the call, when it has waited.
     fn end<T>(self, result: io::Result<T>) -> io::Result<T> {
         match self {
             Self::Part(_, kind) => result.and_then(|_| Err(on_purpose(kind))),
+            Self::InTwo(_, gate) => {
+                gate.pass();
+                result
+            }
             Self::Whole | Self::Short(_) => result,
         }
     }
@@ -245,9 +164,7 @@ impl Shared {
         let call = {
             let mut state = self.lock();
             let number = state.counts.total();
-            if let Some(count) = state.counts.0.get_mut(method as usize) {
-                *count += 1;
-            }
+            state.counts.count(method);
             Call { number, method, path: path.clone() }
         };
         let script = self.script.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -260,6 +177,7 @@ impl Shared {
                 gate.pass();
                 Ok(Extent::Whole)
             }
+            Verdict::HoldAfter(bytes, gate) => Ok(Extent::InTwo(bytes, gate)),
             Verdict::Panic => panic!("panicked on purpose in {call:?}"),
         }
     }
@@ -296,6 +214,7 @@ impl BlockStorage for FaultyStorage {
         if mode == OpenMode::CreateNew {
             state.journal.push(Mutation::Create { path: path.clone(), id });
         }
+        drop(state);
         let file = FaultyFile { inner: file, path: path.clone(), id, shared: Arc::clone(&self.shared) };
         extent.end(Ok((Box::new(file), metadata)))
     }
@@ -324,7 +243,8 @@ impl BlockStorage for FaultyStorage {
     }
 
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.mutate(Method::SyncDir, dir, || Mutation::SyncDir, || self.inner.sync_dir(dir))
+        let mutation = || Mutation::SyncDir { path: dir.clone() };
+        self.mutate(Method::SyncDir, dir, mutation, || self.inner.sync_dir(dir))
     }
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
@@ -351,22 +271,32 @@ impl fmt::Debug for Shared {
     }
 }
 
+impl FaultyFile {
+    fn record_write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mutation = || Mutation::Write { id: self.id, offset, bytes: bytes.to_vec() };
+        self.shared.record(mutation, || self.inner.write_at(offset, bytes))
+    }
+}
+
 impl BlockFile for FaultyFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let extent = self.shared.admit(Method::ReadAt, &self.path)?;
-        extent.end(self.inner.read_at(offset, extent.of_read(buf)))
+        let read = self.inner.read_at(offset, extent.of_read(buf));
+        extent.end(read)
     }
 
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let extent = self.shared.admit(Method::TryReadAt, &self.path)?;
-        extent.end(self.inner.try_read_at(offset, extent.of_read(buf)))
+        let read = self.inner.try_read_at(offset, extent.of_read(buf));
+        extent.end(read)
     }
 
     fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
         let extent = self.shared.admit(Method::WriteAt, &self.path)?;
-        let part = extent.of_write(buf);
-        let mutation = || Mutation::Write { id: self.id, offset, bytes: part.to_vec() };
-        extent.end(self.shared.record(mutation, || self.inner.write_at(offset, part)))
+        let (first, rest) = extent.of_write(buf);
+        let written = self.record_write(offset, first);
+        extent.end(written)?;
+        if rest.is_empty() { Ok(()) } else { self.record_write(offset + first.len() as u64, rest) }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -532,6 +462,46 @@ mod tests {
             call.join().unwrap().unwrap();
         });
         assert_eq!(storage.mutations(), 2);
+    }
+
+    #[test]
+    fn a_write_in_two_is_seen_torn_and_its_file_may_be_used_meanwhile() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.write_new(&path("a"), b"old").unwrap();
+        let gate = Arc::new(Gate::default());
+        let held = Arc::clone(&gate);
+        storage.on_call(move |call| match call.method {
+            Method::WriteAt => Verdict::HoldAfter(2, Arc::clone(&held)),
+            _ => Verdict::Pass,
+        });
+        let (file, _) = storage.open(&path("a"), OpenMode::ReadWrite).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| file.write_at(0, b"NEW").unwrap());
+            gate.wait_for(1);
+            assert_eq!(storage.read(&path("a"), 10).unwrap(), b"NEd");
+            gate.open();
+        });
+        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"NEW");
+    }
+
+    #[test]
+    fn an_answer_may_be_old_when_it_arrives() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.create_dir(&path("a")).unwrap();
+        let gate = Arc::new(Gate::default());
+        let held = Arc::clone(&gate);
+        storage.on_call(move |call| match call.method {
+            Method::Metadata => Verdict::HoldAfter(0, Arc::clone(&held)),
+            _ => Verdict::Pass,
+        });
+        thread::scope(|scope| {
+            let old = scope.spawn(|| storage.metadata(&path("a")));
+            gate.wait_for(1);
+            storage.remove(&path("a"), EntryKind::Directory).unwrap();
+            gate.open();
+            old.join().unwrap().unwrap();
+        });
+        storage.metadata(&path("a")).unwrap_err();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::memory::MemoryFile;
 use super::super::{Attributes, BlockFile, BlockStorage, EntryKind, MemoryStorage, Replace};
+use super::losses;
 use crate::ciphertext_path::CiphertextPath;
 
 /// Where a write may tear.
@@ -19,8 +20,8 @@ pub enum Crash {
         /// How far the call had come.
         pages: u64,
     },
-    /// The machine lost power: of writes that were not synced any page may be missing, and of changes to folders that
-    /// were not synced any number of the last ones. What was synced is there.
+    /// The machine lost power: of writes that were not synced any page may be missing, and of changes to folders any
+    /// number of the last ones, but for those in a folder that was synced after them.
     PowerLoss {
         /// Decides what is missing: another seed, another loss.
         seed: u64,
@@ -35,7 +36,7 @@ pub(super) enum Mutation {
     Remove { path: CiphertextPath, kind: EntryKind },
     Rename { from: CiphertextPath, to: CiphertextPath, replace: Replace },
     SetAttributes { path: CiphertextPath, change: Attributes },
-    SyncDir,
+    SyncDir { path: CiphertextPath },
     Write { id: u64, offset: u64, bytes: Vec<u8> },
     SetLen { id: u64, len: u64 },
     Sync { id: u64 },
@@ -93,17 +94,16 @@ impl Image {
         match mutation {
             Mutation::Write { id, offset, bytes } => self.write(*id, *offset, bytes, |_| true),
             Mutation::SetLen { id, len } => self.on_file(*id, |file| file.set_len(*len)),
-            Mutation::Sync { .. } | Mutation::SyncDir => {}
+            Mutation::Sync { .. } | Mutation::SyncDir { .. } => {}
             folders => self.change_folders(folders),
         }
     }
 
-    /// Keeps of all changes to folders a part that has the synced ones in it, and of each unsynced write any pages.
+    /// Keeps of all changes to folders those that [`losses`] keeps, and of each unsynced write any pages.
     fn apply_with_losses(&mut self, done: &[Mutation], coin: &mut Coin) {
-        let synced_folders =
-            done.iter().rposition(|mutation| matches!(mutation, Mutation::SyncDir)).unwrap_or(0);
-        let kept_folders = synced_folders + coin.below(done.len() - synced_folders + 1);
-        for (number, mutation) in done.iter().enumerate() {
+        let kept = losses::kept(done, coin);
+        let mut lost = Vec::new();
+        for (number, (mutation, is_kept)) in done.iter().zip(kept).enumerate() {
             let is_synced = |id: u64| {
                 let later = done.iter().skip(number + 1);
                 later
@@ -118,24 +118,20 @@ impl Image {
                 Mutation::SetLen { id, len } if is_synced(*id) || coin.toss() => {
                     self.on_file(*id, |file| file.set_len(*len));
                 }
-                Mutation::SetLen { .. } | Mutation::Sync { .. } | Mutation::SyncDir => {}
+                Mutation::SetLen { .. } | Mutation::Sync { .. } | Mutation::SyncDir { .. } => {}
                 // A file that nobody finds again may still be written to by its number.
-                Mutation::Create { .. } => self.change_folders(mutation),
-                folders if number < kept_folders => self.change_folders(folders),
+                Mutation::Create { path, id } => {
+                    self.change_folders(mutation);
+                    lost.extend((!is_kept).then_some((path, *id)));
+                }
+                folders if is_kept => self.change_folders(folders),
                 _ => {}
             }
         }
-        self.remove_lost_files(done.get(kept_folders..).unwrap_or_default());
-    }
-
-    fn remove_lost_files(&mut self, lost: &[Mutation]) {
-        for mutation in lost {
-            if let Mutation::Create { path, id } = mutation {
-                let is_it =
-                    self.storage.metadata(path).is_ok_and(|at| at.identity.is_some_and(|at| at.file == *id));
-                if is_it {
-                    expected(self.storage.remove(path, EntryKind::File));
-                }
+        for (path, id) in lost {
+            let there = self.storage.metadata(path).ok().and_then(|there| there.identity);
+            if there.is_some_and(|there| there.file == id) {
+                expected(self.storage.remove(path, EntryKind::File));
             }
         }
     }
@@ -198,7 +194,7 @@ fn expected(result: io::Result<()>) {
 }
 
 /// A small generator of decisions (`SplitMix64`): the same for the same seed, everywhere.
-struct Coin(u64);
+pub(super) struct Coin(u64);
 
 impl Coin {
     fn next(&mut self) -> u64 {
@@ -213,7 +209,7 @@ impl Coin {
         self.next() & 1 == 0
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % (bound.max(1) as u64)).unwrap_or_default()
     }
 }
