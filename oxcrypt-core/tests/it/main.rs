@@ -4,6 +4,7 @@
 
 mod assembly;
 mod changes;
+mod checker;
 mod content;
 mod cost;
 mod damaged;
