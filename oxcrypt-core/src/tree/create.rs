@@ -46,12 +46,25 @@ impl Tree {
         match self.create_entry(dir, name, &what, now, write) {
             Ok((node, ())) => Ok(node),
             Err(error) => {
-                let path = self.content_dir(&id);
-                // If this fails, an empty content directory is left that nothing leads to.
-                let _ = self.storage.remove(&path.push(DIR_ID_FILE), EntryKind::File);
-                let _ = self.storage.remove(&path, EntryKind::Directory);
+                if !self.may_lead_to(dir, name, &id) {
+                    let path = self.content_dir(&id);
+                    // If this fails, an empty content directory is left that nothing leads to.
+                    let _ = self.storage.remove(&path.push(DIR_ID_FILE), EntryKind::File);
+                    let _ = self.storage.remove(&path, EntryKind::Directory);
+                }
                 Err(error)
             }
+        }
+    }
+
+    /// Whether an entry that could not be made is there all the same, or nobody can tell.
+    fn may_lead_to(&self, dir: &Arc<Node>, name: &Name, id: &DirId) -> bool {
+        let what = What::Directory(id.clone());
+        let new = directory_id(dir).and_then(|dir| self.new_entry(dir, name, &what));
+        let Ok(new) = new else { return false };
+        match self.storage.read(&new.stored.type_file(&what), DirId::MAX_LEN + 1) {
+            Ok(content) => content == id.as_bytes(),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
         }
     }
 
@@ -137,13 +150,22 @@ impl Tree {
     }
 
     /// Removes what [`make_folder`](Self::make_folder) has made, where nothing came of it.
+    ///
+    /// A call that failed may have been made all the same, as where its answer came too late. What is in use is left as
+    /// it is, above all its name.
     pub(super) fn unmake_folder(&self, new: &NewEntry) {
-        // What cannot be removed is left as an entry that does not say what it is.
-        if new.long.is_some() {
-            let _ = self.storage.remove(&new.stored.path.push(NAME_FILE), EntryKind::File);
+        let path = &new.stored.path;
+        if new.stored.shape == Shape::Plain {
+            return;
         }
-        if new.stored.shape != Shape::Plain {
-            let _ = self.storage.remove(&new.stored.path, EntryKind::Directory);
+        let is_unused =
+            self.storage.list(path).is_ok_and(|listed| listed.iter().all(|entry| entry.name == NAME_FILE));
+        // What cannot be removed is left as an entry that does not say what it is.
+        if is_unused {
+            if new.long.is_some() {
+                let _ = self.storage.remove(&path.push(NAME_FILE), EntryKind::File);
+            }
+            let _ = self.storage.remove(path, EntryKind::Directory);
         }
     }
 }
