@@ -434,7 +434,7 @@ fn what_official_code_wrote_has_no_faults_and_what_it_broke_has_them() {
     use serde_json::Value;
 
     use crate::fixtures::{Fixtures, source};
-    use crate::manifest::{Item, official};
+    use crate::manifest::{Item, listed};
 
     let fixtures = Fixtures::unpack();
     let report = |vault: &str, combo, threshold| {
@@ -451,7 +451,9 @@ fn what_official_code_wrote_has_no_faults_and_what_it_broke_has_them() {
     ] {
         let report = report(vault, combo, threshold);
         assert_eq!(report.faults(), Vec::<&Finding>::new(), "{vault}");
-        let mut official = official(vault);
+        let manifest = std::fs::read(source(&format!("{vault}.json"))).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let mut official = listed(&manifest["asListedByOfficialCryptofs"]);
         official.remove("/");
         assert_eq!(report.tree.len(), official.len());
         for (path, item) in official {
