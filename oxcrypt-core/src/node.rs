@@ -203,11 +203,12 @@ impl Node {
         std::iter::successors(self.parent(), |node| node.parent())
     }
 
-    /// Takes note that its entry, and a directory's content directory, may not survive a power loss.
-    pub(crate) fn set_unsynced(&self) {
+    /// Takes note that its entry may not survive a power loss, and where it is new, a directory's content directory.
+    pub(crate) fn set_unsynced(&self, is_new: bool) {
         self.entry_unsynced.store(true, Ordering::Release);
-        let has_content_dir = matches!(self.what, What::Directory(_));
-        self.content_unsynced.store(has_content_dir, Ordering::Release);
+        if is_new && matches!(self.what, What::Directory(_)) {
+            self.content_unsynced.store(true, Ordering::Release);
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Place> {

@@ -8,6 +8,7 @@ use super::{Subject, Tree, directory_id};
 use crate::ciphertext_path::{CiphertextPath, NAME_FILE};
 use crate::content_dir::DIR_ID_FILE;
 use crate::error::{Error, Result};
+use crate::key_files::sync_dir;
 use crate::node::{Node, NodeId, NodeKind, Shape};
 use crate::storage::OpenMode;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +29,19 @@ impl Unsynced {
 }
 
 impl Tree {
-    /// Takes note that we have made or moved an entry.
-    pub(super) fn note_unsynced(&self, node: &Arc<Node>) {
-        node.set_unsynced();
+    /// Takes note that we have made an entry.
+    pub(super) fn note_made(&self, node: &Arc<Node>) {
+        node.set_unsynced(true);
+        self.hold_unsynced(node);
+    }
+
+    /// Takes note that we have moved an entry.
+    pub(super) fn note_moved(&self, node: &Arc<Node>) {
+        node.set_unsynced(false);
+        self.hold_unsynced(node);
+    }
+
+    fn hold_unsynced(&self, node: &Arc<Node>) {
         let mut held = self.unsynced.lock();
         if held.len() < MAX_HELD {
             held.insert(node.id(), Arc::clone(node));
@@ -62,7 +73,7 @@ impl Tree {
             self.sync_content_dir(node)?;
             self.sync_own_entry(node, Above::NotYet)?;
         }
-        self.storage.sync_dir(&path).map_err(|error| Error::from(error).at(&path))?;
+        sync_dir(&*self.storage, &path).map_err(|error| Error::from(error).at(&path))?;
         // What was moved away in between is unsynced where it is now.
         for node in inside.iter().filter(is_in) {
             node.entry_unsynced.store(false, Ordering::Release);
@@ -111,7 +122,7 @@ impl Tree {
     }
 
     fn sync_folder(&self, path: &CiphertextPath) -> Result<()> {
-        match self.storage.sync_dir(path) {
+        match sync_dir(&*self.storage, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result.map_err(|error| Error::from(error).at(path)),
         }

@@ -93,7 +93,7 @@ impl Tree {
         let _entries = self.turns_of_entries(node, placeholder);
         let change = self.cache.begin_change(&[(&from.parent, &from.name), (&to.parent, &to.name)], now);
         change.evaded(node, placeholder);
-        self.note_unsynced(node);
+        self.note_made(node);
     }
 
     fn begin_move<'m>(
@@ -166,7 +166,7 @@ impl Tree {
         }
         let to = At { parent: Arc::clone(dir), name: name.clone(), stored: new.stored };
         change.moved(&source, to, replaced);
-        self.note_unsynced(&source);
+        self.note_moved(&source);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Tree {
         let _removed_or_left_behind = self.remove_folder(&from);
         let to = At { parent: Arc::clone(dir), name: name.clone(), stored: there };
         change.moved(&source, to, Some(target));
-        self.note_unsynced(&source);
+        self.note_moved(&source);
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Tree {
                     let stored = Stored { path: there.path.clone(), shape: from.shape };
                     let to = At { parent: Arc::clone(dir), name: name.clone(), stored };
                     change.moved(&source, to, Some(target));
-                    self.note_unsynced(&source);
+                    self.note_moved(&source);
                     // The replaced one is under the old name now.
                     return self.remove_entry(&Stored { path: from.path, shape: there.shape }, replaced);
                 }
@@ -273,8 +273,8 @@ impl Tree {
         let source_to = placed(&target_at, shapes.0);
         let target_to = placed(&source_at, shapes.1);
         change.exchanged((&source, source_to), (target, target_to));
-        self.note_unsynced(&source);
-        self.note_unsynced(target);
+        self.note_moved(&source);
+        self.note_moved(target);
         Ok(())
     }
 }
