@@ -1,5 +1,6 @@
 //! What opens a vault: its passphrase, or its key itself.
 
+#[cfg(target_os = "linux")]
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
