@@ -119,11 +119,6 @@ impl Report {
         self.findings.iter().filter(|finding| finding.what.severity() > Severity::Harmless).collect()
     }
 
-    /// The names of all entries, without what lies in them.
-    pub(crate) fn paths(&self) -> BTreeSet<&str> {
-        self.tree.keys().map(String::as_str).collect()
-    }
-
     pub(crate) fn file(&self, path: &str) -> Option<&Content> {
         match self.tree.get(path) {
             Some(Seen::File(content)) => Some(content),
@@ -189,7 +184,7 @@ struct Walk<'s> {
 }
 
 impl Walk<'_> {
-    fn find(&mut self, what: What, path: impl ToString) {
+    fn find(&mut self, what: What, path: &CiphertextPath) {
         self.report.findings.push(Finding { what, path: path.to_string() });
     }
 
@@ -301,7 +296,7 @@ impl Walk<'_> {
                 ("contents.c9r", EntryKind::File) if is_short => types.push(name),
                 ("name.c9s", EntryKind::File) if is_short => {}
                 _ => {
-                    self.find(What::Foreign, at.join(&name).unwrap());
+                    self.find(What::Foreign, &at.join(&name).unwrap());
                     types.push(name);
                 }
             }
@@ -311,7 +306,7 @@ impl Walk<'_> {
             [one] => {
                 let path = at.join(one).unwrap();
                 match one.as_str() {
-                    "dir.c9r" => self.subdirectory(shown, at, &path),
+                    "dir.c9r" => self.subdirectory(&shown, at, &path),
                     "symlink.c9r" => self.link(shown, at, &path),
                     "contents.c9r" => {
                         let seen = self.file(&path);
@@ -330,7 +325,7 @@ impl Walk<'_> {
         }
     }
 
-    fn subdirectory(&mut self, shown: String, at: &CiphertextPath, dir_file: &CiphertextPath) {
+    fn subdirectory(&mut self, shown: &str, at: &CiphertextPath, dir_file: &CiphertextPath) {
         let bytes = self.read(dir_file);
         if bytes.is_empty() {
             return self.find(What::EmptyDirFile, at);
@@ -339,8 +334,8 @@ impl Walk<'_> {
             self.find(What::ObeseDirFile, at);
         }
         let Ok(id) = DirId::from_dir_file(&bytes) else { return };
-        self.put(shown.clone(), Seen::Directory, at);
-        self.directory(&id, &shown, Some(at));
+        self.put(shown.to_owned(), Seen::Directory, at);
+        self.directory(&id, shown, Some(at));
     }
 
     fn link(&mut self, shown: String, at: &CiphertextPath, path: &CiphertextPath) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Replace;
+use super::super::{EntryKind, Replace};
 use super::journal::{Coin, Mutation};
 use crate::ciphertext_path::CiphertextPath;
 
@@ -14,35 +14,50 @@ use crate::ciphertext_path::CiphertextPath;
 pub(super) fn kept(done: &[Mutation], coin: &mut Coin) -> Vec<bool> {
     let moment = coin.below(done.len() + 1);
     let mut folders = Folders::default();
-    let changed: Vec<Vec<usize>> = done.iter().map(|mutation| folders.changed_by(mutation)).collect();
-    let mut ends = vec![moment; folders.count];
-    for (number, (mutation, changed)) in done.iter().zip(&changed).enumerate() {
+    let changes: Vec<Change> = done.iter().map(|mutation| folders.changed_by(mutation)).collect();
+    let mut ends = Ends(vec![moment; folders.count]);
+    for (number, (mutation, change)) in done.iter().zip(&changes).enumerate() {
         if matches!(mutation, Mutation::SyncDir { .. }) {
-            raise(&mut ends, changed, number);
+            ends.raise(&change.folders, number);
         }
     }
     // A move that one folder has kept is kept by the other, with all that came before it there.
     loop {
         let before = ends.clone();
-        for (number, changed) in changed.iter().enumerate() {
-            if is_kept(&ends, changed, number) {
-                raise(&mut ends, changed, number + 1);
+        for (number, change) in changes.iter().enumerate() {
+            if ends.keep(change, number) {
+                ends.raise(&change.folders, number + 1);
+                ends.raise(change.removed.as_slice(), number);
             }
         }
         if ends == before {
-            return changed.iter().enumerate().map(|(number, of)| is_kept(&ends, of, number)).collect();
+            return changes.iter().enumerate().map(|(number, change)| ends.keep(change, number)).collect();
         }
     }
 }
 
-fn is_kept(ends: &[usize], folders: &[usize], number: usize) -> bool {
-    folders.iter().any(|folder| ends.get(*folder).is_some_and(|end| number < *end))
+/// What a mutation does to folders.
+struct Change {
+    /// Those whose entries it changes, or makes durable.
+    folders: Vec<usize>,
+    /// The one that it removes: where that is left, the folder was empty.
+    removed: Option<usize>,
 }
 
-fn raise(ends: &mut [usize], folders: &[usize], to: usize) {
-    for folder in folders {
-        if let Some(end) = ends.get_mut(*folder) {
-            *end = to.max(*end);
+/// What is left of each folder: the changes before that number.
+#[derive(Clone, PartialEq, Eq)]
+struct Ends(Vec<usize>);
+
+impl Ends {
+    fn keep(&self, change: &Change, number: usize) -> bool {
+        change.folders.iter().any(|folder| self.0.get(*folder).is_some_and(|end| number < *end))
+    }
+
+    fn raise(&mut self, folders: &[usize], to: usize) {
+        for folder in folders {
+            if let Some(end) = self.0.get_mut(*folder) {
+                *end = to.max(*end);
+            }
         }
     }
 }
@@ -55,12 +70,14 @@ struct Folders {
 }
 
 impl Folders {
-    /// The folders whose entries a mutation changes, or makes durable.
-    fn changed_by(&mut self, mutation: &Mutation) -> Vec<usize> {
-        match mutation {
-            Mutation::Create { path, .. }
-            | Mutation::Remove { path, .. }
-            | Mutation::SetAttributes { path, .. } => vec![self.around(path)],
+    fn changed_by(&mut self, mutation: &Mutation) -> Change {
+        let folders = match mutation {
+            Mutation::Create { path, .. } | Mutation::SetAttributes { path, .. } => vec![self.around(path)],
+            Mutation::Remove { path, kind } => {
+                let is_folder = *kind == EntryKind::Directory;
+                let removed = is_folder.then(|| self.number(path));
+                return Change { folders: vec![self.around(path)], removed };
+            }
             Mutation::CreateDir { path } => {
                 let around = self.around(path);
                 self.numbers.remove(path);
@@ -73,7 +90,8 @@ impl Folders {
             }
             Mutation::SyncDir { path } => vec![self.number(path)],
             Mutation::Write { .. } | Mutation::SetLen { .. } | Mutation::Sync { .. } => vec![],
-        }
+        };
+        Change { folders, removed: None }
     }
 
     fn around(&mut self, path: &CiphertextPath) -> usize {
@@ -161,6 +179,20 @@ mod tests {
         assert_eq!(images(&storage, ["from/x", "to/y"]), all);
         storage.sync_dir(&path("from")).unwrap();
         assert_eq!(images(&storage, ["from/x", "to/y"]), [[false, true]]);
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_for_good_was_empty() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        for dir in ["a", "a/b"] {
+            storage.create_dir(&path(dir)).unwrap();
+            storage.sync_dir(&path(dir).parent().unwrap()).unwrap();
+        }
+        for dir in ["a/b", "a"] {
+            storage.remove(&path(dir), EntryKind::Directory).unwrap();
+        }
+        storage.sync_dir(&CiphertextPath::root()).unwrap();
+        assert_eq!(images(&storage, ["a"]), [[false]]);
     }
 
     #[test]
