@@ -246,10 +246,10 @@ impl Wanted<'_> {
         }
     }
 
-    /// Where a chunk goes that is wanted whole.
+    /// Where a chunk goes that is wanted whole: from its beginning, and as much as storage has of it.
     fn whole_chunk(&mut self, content: &Content, index: ChunkIndex, payload_len: usize) -> Option<&mut [u8]> {
-        let (_, range) = self.part(content, index)?;
-        self.buf.get_mut(range).filter(|into| into.len() == payload_len)
+        let (span, range) = self.part(content, index)?;
+        self.buf.get_mut(range).filter(|into| span.start == 0 && into.len() == payload_len)
     }
 
     /// The part of the range that lies in a chunk, and where it goes in the buffer.

@@ -170,11 +170,13 @@ impl File {
             chunks: chunks.into_iter().map(|chunk| (Some(chunk), part)).collect(),
             valid: content.valid,
         };
-        let done = handle.set_len(content.readable_len).map_err(Error::from).and_then(|()| {
+        // An empty chunk that was at the end is not what it was, and nobody needs it.
+        let whole_len = content.layout.ciphertext_len(content.valid).min(content.readable_len);
+        let done = handle.set_len(whole_len).map_err(Error::from).and_then(|()| {
             if write.chunks.is_empty() { Ok(()) } else { self.encrypt_and_write(handle, cipher, &write) }
         });
         if done.is_ok() {
-            self.resident().was_cut(content.readable_len);
+            self.resident().was_cut(whole_len);
         }
     }
 
@@ -299,7 +301,7 @@ impl ResidentFile {
     fn was_cut(&self, len: u64) {
         let mut state = self.state_mut();
         state.unsaved.needs_cut = false;
-        state.content.stored_len = len;
+        (state.content.readable_len, state.content.stored_len) = (len, len);
     }
 
     fn was_written(&self, write: &Write) {
