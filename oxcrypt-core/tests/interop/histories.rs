@@ -33,11 +33,12 @@ proptest! {
         turns in prop::collection::vec(Turn::ours(40), 1..3),
     ) {
         let Some(judge) = Judge::get() else { return Ok(()) };
-        let mut scene = Scene::official(judge, suite, options);
+        let mut scene = Scene::ours(judge, suite, options);
         for turn in &turns {
             scene.take(turn)?;
             scene.agree()?;
         }
+        scene.second_opinion()?;
     }
 
     #[test]

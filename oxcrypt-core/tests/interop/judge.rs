@@ -82,6 +82,11 @@ impl Judge {
         self.ask("create", access, details, LIMIT).unwrap();
     }
 
+    /// Has official code change the passphrase.
+    pub(crate) fn change_passphrase(&self, access: &Access, new: &str) {
+        self.ask("passphrase", access, json!({"new": new}), LIMIT).unwrap();
+    }
+
     /// All that official code sees.
     pub(crate) fn list(&self, access: &Access) -> Manifest {
         let answer = self.ask("list", access, json!({}), LIMIT).unwrap();

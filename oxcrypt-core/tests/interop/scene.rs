@@ -1,11 +1,12 @@
 //! A vault that both sides change, and what should be in it.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oxcrypt_core::crypto::MasterKey;
+use oxcrypt_core::crypto::{CipherCombo, MasterKey};
 use oxcrypt_core::storage::LocalStorage;
-use oxcrypt_core::unlock::{Locked, Passphrase};
+use oxcrypt_core::unlock::{self, Locked, NewVault, Passphrase, ScryptParams};
 use oxcrypt_core::{Vault, VaultOptions};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -16,7 +17,7 @@ use crate::manifest::{actual, actual_at};
 use crate::model::Model;
 use crate::operation::{Operation, Outcome};
 use crate::suite::Suite;
-use crate::{official_faults, ours};
+use crate::{official_faults, ours, second_opinion};
 
 /// One session of one side.
 #[derive(Clone, Debug)]
@@ -66,6 +67,14 @@ impl Scene {
     pub(crate) fn official(judge: &'static Judge, suite: Suite, options: VaultOptions) -> Self {
         Self::new(judge, suite, options, Secret::Key([0x3c; MasterKey::LEN]), |access| {
             judge.create(access, suite);
+        })
+    }
+
+    /// An empty vault of our making.
+    pub(crate) fn ours(judge: &'static Judge, suite: Suite, options: VaultOptions) -> Self {
+        let passphrase = "passphrase";
+        Self::new(judge, suite, options, Secret::Passphrase(passphrase), |access| {
+            make(access, suite, passphrase);
         })
     }
 
@@ -153,6 +162,27 @@ impl Scene {
         prop_assert!(health.is_perfect(), "{:?}", health);
         Ok(())
     }
+
+    /// Whether `pycryptomator` sees the same, where it can open the vault.
+    pub(crate) fn second_opinion(&self) -> Result<(), TestCaseError> {
+        let Secret::Passphrase(passphrase) = self.access.secret else { return Ok(()) };
+        let (CipherCombo::SivGcm, Some(python)) = (self.suite.combo, second_opinion::python()) else {
+            return Ok(());
+        };
+        let seen = second_opinion::list(python, &self.access.path, passphrase);
+        prop_assert_eq!(&seen, &self.model.manifest(), "as pycryptomator has it");
+        Ok(())
+    }
+}
+
+/// Makes a vault as we do, with a passphrase as somebody typed it.
+pub(crate) fn make(access: &Access, suite: Suite, passphrase: &str) {
+    fs::create_dir(&access.path).unwrap();
+    // Guesses cost less here than anybody should have them.
+    let scrypt = ScryptParams { cost: 1 << 10, block_size: 8 };
+    let new = NewVault::default().combo(suite.combo).shortening_threshold(suite.threshold).scrypt(scrypt);
+    let storage = LocalStorage::open(&access.path).unwrap();
+    unlock::create(&storage, &Passphrase::new(passphrase), &new).unwrap();
 }
 
 /// Opens a vault as we do.
