@@ -1,6 +1,6 @@
-//! Cryptomator vaults of format 8, over any block storage.
+//! Cryptomator vaults of format 8, to be read and changed, over any block storage.
 //!
-//! A vault is unlocked once and can then be listed and read by any number of threads. Everything is synchronous: a
+//! A vault is unlocked once and can then be read and changed by any number of threads. Everything is synchronous: a
 //! call blocks for as long as the storage does. This crate has no threads, no clock and no mount; `now` is always the
 //! caller's, and decides only how long an answer in memory is believed.
 //!
@@ -58,6 +58,46 @@
 //! # VaultBuilder::create(&*storage, Default::default())?.file(&DirId::root(), "a", b"0123456789")?;
 //! # let vault = Locked::read(storage)?.unlock(&Passphrase::new("passphrase"), &VaultOptions::default())?;
 //! # assert_eq!(last_bytes(&vault, "/a", 3)?, b"789");
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Change a vault
+//!
+//! ```
+//! use std::time::{Instant, SystemTime};
+//!
+//! use oxcrypt_core::storage::Replace;
+//! use oxcrypt_core::{Name, Stored, Vault};
+//!
+//! /// Writes a file that is there whole or not at all, whenever the process is killed.
+//! fn put(vault: &Vault, name: &str, content: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//!     let (root, now) = (vault.root(), Instant::now());
+//!     let (temporary, name) = (Name::new(".unfinished")?, Name::new(name)?);
+//!     let file = vault.create(&root, &temporary, now)?;
+//!     let mut done = 0;
+//!     while done < content.len() {
+//!         // Into memory, and to storage what memory has no room for.
+//!         done += file.write_at(done as u64, &content[done..], SystemTime::now())?;
+//!     }
+//!     // To storage, and durable, with the directories that lead to it.
+//!     let stored = file.sync(now)?;
+//!     assert_eq!(stored, Stored::InPlace, "nobody else has put a file in its place");
+//!     vault.rename((&root, &temporary), (&root, &name), Replace::Always, now)?;
+//!     vault.sync_dir(&root)?;
+//!     Ok(())
+//! }
+//! # #[cfg(feature = "testing")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::sync::Arc;
+//! # use oxcrypt_core::{VaultOptions, storage::MemoryStorage, testing::VaultBuilder, unlock::*};
+//! # let storage = Arc::new(MemoryStorage::default());
+//! # VaultBuilder::create(&*storage, Default::default())?;
+//! # let vault = Locked::read(storage)?.unlock(&Passphrase::new("passphrase"), &VaultOptions::default())?;
+//! # put(&vault, "a", b"0123456789")?;
+//! # assert_eq!(vault.attributes(&vault.lookup(&vault.root(), &Name::new("a")?, Instant::now())?, Instant::now())?.len, 10);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "testing"))]
@@ -171,7 +211,12 @@
 //!   chunk fails alone, a damaged entry is listed with a reason, and neither fails anything beside it.
 //! * An error is never an answer: no length, listing or buffer is empty because reading it failed, and only a definite
 //!   "not found" is [`ErrorKind::NotFound`].
-//! * A vault that is only read stays as it is, byte for byte, unlocking included.
+//! * A vault that is only read stays as it is, byte for byte, unlocking included; [`VaultOptions::read_only`] refuses all
+//!   else.
+//! * Whenever the process is killed, a vault opens again. Nothing that was written and [synced](File::sync) is lost, but
+//!   for a chunk that was being written over at that moment: that is then reported as damaged.
+//! * One process writes to a vault at a time. Who that is, is for those who use this crate to agree on; changes that
+//!   sync clients make below are noticed, and never written over.
 //! * Hostile input costs bounded time and memory, and no path ever leaves the vault's folder.
 //! * [`Vault::resident`] answers from memory alone and holds no storage handle, so it cannot block.
 //! * Keys and cleartext contents are wiped when dropped. Errors and `Debug` show ciphertext paths only.
