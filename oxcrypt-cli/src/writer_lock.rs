@@ -19,7 +19,14 @@ const MAX_NOTE: u64 = 256;
 pub(crate) struct WriterLock {
     /// One in every folder that some process of this user may take for the runtime directory: the environment tells one
     /// so and another otherwise.
-    files: Vec<File>,
+    _held: Vec<Held>,
+}
+
+/// A file that nobody else has locked.
+#[derive(Debug)]
+struct Held {
+    file: File,
+    path: PathBuf,
 }
 
 impl WriterLock {
@@ -34,41 +41,60 @@ impl WriterLock {
         let name = format!("{}.writer", name_of(folder).map_err(cannot)?);
         let dirs = lock_dirs()
             .map_err(|error| Failure::failed(format_args!("no place for the lock of a writer: {error}")))?;
-        let mut files = Vec::with_capacity(dirs.len());
-        for dir in dirs {
-            files.push(Self::take_in(&dir.join(&name), what)?);
-        }
-        Ok(Self { files })
-    }
-
-    fn take_in(path: &Path, what: &str) -> Result<File> {
-        let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", path.display()));
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Failure::other_writer(holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(cannot(error)),
-        }
-        // Whether others can read who it is changes nothing.
-        let noted = file.set_len(0).and_then(|()| write!(file, "{} {what}", process::id()));
-        drop(noted);
-        Ok(file)
+        let held = dirs.iter().map(|dir| Held::take(dir.join(&name), what)).collect::<Result<_>>()?;
+        Ok(Self { _held: held })
     }
 }
 
-impl Drop for WriterLock {
-    fn drop(&mut self) {
-        for file in &self.files {
-            // The next holder may be seen before it has said who it is.
-            drop(file.set_len(0));
+impl Held {
+    fn take(path: PathBuf, what: &str) -> Result<Self> {
+        let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        loop {
+            let mut file = options.open(&path).map_err(cannot)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(Failure::other_writer(holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(cannot(error)),
+            }
+            // Whoever held it has removed it between these two calls, so the next one would lock another.
+            if !is_still(&path, &file).map_err(cannot)? {
+                continue;
+            }
+            // Whether others can read who it is changes nothing.
+            let noted = file.set_len(0).and_then(|()| write!(file, "{} {what}", process::id()));
+            drop(noted);
+            return Ok(Self { file, path });
         }
     }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Another file that came to this path is somebody else's.
+        if is_still(&self.path, &self.file).unwrap_or(false) {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Whether a path leads to this file.
+#[cfg(unix)]
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nobody removes a file here that is open.
+#[cfg(not(unix))]
+fn is_still(path: &Path, _: &File) -> io::Result<bool> {
+    path.try_exists()
 }
 
 /// Who has a lock, as it has noted itself.
@@ -124,7 +150,11 @@ mod tests {
         assert_eq!(refused.code(), Code::OtherWriter);
         let who = format!("process {} (passphrase change)", process::id());
         assert!(refused.text().unwrap().contains(&who), "{refused:?}");
+        let name = format!("{}.writer", name_of(dir.path()).unwrap());
+        let files = || lock_dirs().unwrap().into_iter().filter(|dir| dir.join(&name).exists()).count();
+        assert_eq!(files(), lock_dirs().unwrap().len());
         drop(first);
+        assert!(cfg!(not(unix)) || files() == 0, "nothing of it stays");
         let second = WriterLock::take(dir.path(), "put").unwrap();
         let refused = WriterLock::take(dir.path(), "rm").unwrap_err();
         assert!(refused.text().unwrap().contains("(put)"), "{refused:?}");
@@ -136,6 +166,26 @@ mod tests {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let _first = WriterLock::take(one.path(), "put").unwrap();
         assert!(WriterLock::take(other.path(), "put").is_ok());
+    }
+
+    #[test]
+    fn of_many_that_come_and_go_only_one_is_the_writer_at_a_time() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let dir = tempfile::tempdir().unwrap();
+        let (writers, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while taken.load(Ordering::SeqCst) < 500 {
+                        let Ok(lock) = WriterLock::take(dir.path(), "put") else { continue };
+                        assert_eq!(writers.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        assert_eq!(writers.fetch_sub(1, Ordering::SeqCst), 1);
+                        drop(lock);
+                    }
+                });
+            }
+        });
     }
 
     #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use oxcrypt_core::storage::LocalStorage;
-use oxcrypt_core::unlock::{self, NewVault, Passphrase};
+use oxcrypt_core::unlock::{self, NewVault, Passphrase, ScryptParams};
 use serde_json::json;
 
 use crate::args::CreateArgs;
@@ -33,6 +33,15 @@ pub(crate) fn run(args: &CreateArgs, session: &mut Session) -> Result<()> {
     }
     created?;
     say(&args.vault, &new, session)
+}
+
+/// What somebody should know before a passphrase is protected so.
+pub(super) fn warn_if_weak(scrypt: ScryptParams, session: &Session) {
+    if scrypt.is_weak() {
+        session.console.note(
+            "warning: with this scrypt cost the passphrase is guessed faster than in any vault of the Cryptomator app",
+        );
+    }
 }
 
 fn create(folder: &Path, passphrase: &Passphrase, new: &NewVault) -> Result<()> {

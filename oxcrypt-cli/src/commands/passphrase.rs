@@ -5,6 +5,7 @@ use std::path::Path;
 use oxcrypt_core::crypto::MasterKey;
 use oxcrypt_core::unlock::{Locked, Passphrase, ScryptParams};
 
+use super::create::warn_if_weak;
 use crate::args::{ChangeArgs, PassphraseCommand};
 use crate::exit::{Failure, Result};
 use crate::open::{self, Reader};
@@ -40,6 +41,9 @@ pub(super) fn set(
     folder: &Path,
     session: &Session,
 ) -> Result<()> {
+    if let Some(scrypt) = scrypt {
+        warn_if_weak(scrypt, session);
+    }
     // No time limit: who gives up here could not tell which passphrase it is.
     locked.set_passphrase(key, new, scrypt)?;
     session.console.note(format_args!(

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::passphrase;
 use crate::args::{RecoveryKeyCommand, ResetArgs, ValidateArgs, VaultArgs};
-use crate::exit::{Failure, Result};
+use crate::exit::{Code, Failure, Result};
 use crate::open::{self, Reader};
 use crate::session::Session;
 
@@ -31,15 +31,15 @@ fn show(args: &VaultArgs, session: &mut Session) -> Result<()> {
 
 fn validate(args: &ValidateArgs, session: &mut Session) -> Result<()> {
     let checked = check(args, session);
-    if session.out.is_json() {
-        let error = checked.as_ref().err().and_then(Failure::text);
+    // Only this tells that the words are none: that the vault cannot be read, for one, says nothing of them.
+    let invalid = checked.as_ref().err().filter(|failure| failure.code() == Code::WrongPassphrase);
+    if session.out.is_json() && (checked.is_ok() || invalid.is_some()) {
         let vault = args.vault.as_ref().filter(|_| checked.is_ok()).map(|vault| vault.display().to_string());
+        let error = invalid.and_then(Failure::text);
         session.out.object(json!({ "valid": checked.is_ok(), "vault": vault, "error": error }))?;
+        return checked;
     }
     checked?;
-    if session.out.is_json() {
-        return Ok(());
-    }
     let line = match &args.vault {
         Some(vault) => format!("the recovery key of {}", session.out.name(&vault.display().to_string())),
         None => "a recovery key; with the vault's folder it is told whether it is the vault's".to_owned(),

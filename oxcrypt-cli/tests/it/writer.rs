@@ -7,25 +7,19 @@ use crate::command::{Ended, Made, names_below, oxcrypt, run};
 
 /// A process that writes to the vault and waits for a passphrase meanwhile. Returns when it is the writer.
 fn writer(made: &Made) -> Child {
-    let mut command = oxcrypt(&[
-        "passphrase",
-        "change",
-        "--passphrase-stdin",
-        "--new-passphrase-stdin",
-        "--scrypt-cost",
-        "2",
-    ]);
-    let mut child = command
-        .arg(made.vault())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while another(made).code != Some(6) {
-        assert!(child.try_wait().unwrap().is_none(), "it waits for its passphrase");
+    loop {
+        let mut command = oxcrypt(&["passphrase", "change", "--passphrase-stdin", "--new-passphrase-stdin"]);
+        command.args(["--scrypt-cost", "2"]).arg(made.vault());
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Whoever asks whether it is may be in its way, and then it is for the next one.
+        while child.try_wait().unwrap().is_none() {
+            if another(made).code == Some(6) {
+                return child;
+            }
+        }
+        assert_eq!(child.wait().unwrap().code(), Some(6));
     }
-    child
 }
 
 /// Another process that would write, and has nothing to do if it may.
