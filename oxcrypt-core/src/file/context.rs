@@ -9,6 +9,7 @@ use super::shared::{Handle, Shared};
 use super::{Budget, File, ScratchPool};
 use crate::cache::{NodeCache, WeakTable};
 use crate::crypto::{CipherCombo, MasterKey};
+use crate::name::Name;
 use crate::node::{Node, NodeId};
 use crate::storage::{BlockFile, BlockStorage};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -90,9 +91,12 @@ impl FileContext {
         shared
     }
 
-    /// The file of a node, if anybody has it open or anything of it is unsaved.
-    pub(crate) fn open_file(&self, node: NodeId) -> Option<Arc<Shared>> {
-        self.open.get(&node)
+    /// The file of this name, if anything of it is unsaved.
+    pub(crate) fn unsaved_at(&self, dir: &Node, name: &Name) -> Option<Arc<Shared>> {
+        let is_there = |shared: &&Arc<Shared>| {
+            shared.node.at().is_some_and(|at| at.parent.dir_id() == dir.dir_id() && at.name == *name)
+        };
+        self.lock().values().find(is_there).map(Arc::clone)
     }
 
     /// Holds a file until all of it is in storage.

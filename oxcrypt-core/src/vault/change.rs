@@ -8,7 +8,6 @@ use crate::error::{ErrorKind, Result};
 use crate::file::File;
 use crate::name::Name;
 use crate::node::{Node, NodeKind};
-use crate::probe::Probe;
 use crate::storage::{Attributes, OpenMode, Replace};
 
 impl Vault {
@@ -166,11 +165,11 @@ impl Vault {
         let is_free = |known: &Result<Arc<Node>>| {
             known.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
-        let Probe::Ready(Ok(node)) = self.resident.lookup(dir, name, now) else { return Ok(()) };
+        // Whatever is still believed of the tree: what is unsaved knows its place.
+        let Some(shared) = self.files.unsaved_at(dir, name) else { return Ok(()) };
         if self.resident.lookup(to.0, to.1, now).ready().as_ref().is_some_and(is_free) {
             return Ok(());
         }
-        let Some(shared) = self.files.open_file(node.id()) else { return Ok(()) };
         File::new(shared, Arc::clone(&self.files), true).flush(now).map(drop)
     }
 

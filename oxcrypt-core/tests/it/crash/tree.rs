@@ -1,9 +1,10 @@
 //! Changes of the tree that are interrupted: before or after, and nothing that cannot be mended.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use oxcrypt_core::storage::Replace;
-use oxcrypt_core::{NodeKind, Vault};
+use oxcrypt_core::storage::{Crash, Replace};
+use oxcrypt_core::{NodeKind, Vault, VaultOptions};
 
 use super::{Remains, Tree, Want, interrupt, is};
 use crate::checker::{Finding, What};
@@ -235,6 +236,20 @@ fn a_file_that_replaces_another_is_under_one_of_its_names_and_the_other_file_is_
             let both = (Some(NEW.to_vec()), OLD.to_vec());
             assert!(contents == both || contents == (None, NEW.to_vec()), "{}: {contents:?}", remains.place);
         });
+    }
+}
+
+#[test]
+fn regression_a_file_is_stored_before_it_replaces_another_also_when_nothing_is_believed_any_more() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", OLD)));
+    let vault = lab::open_with(&storage, &VaultOptions::default().max_age(Duration::ZERO));
+    let file = lab::create(&vault, "new").unwrap();
+    lab::write(&file, 0, NEW).unwrap();
+    lab::rename(&vault, "new", "file", Replace::Always).unwrap();
+    for at in 0..=storage.mutations() {
+        let image = Arc::new(storage.crash_image(at, Crash::Kill { pages: 0 }));
+        let content = lab::read(&lab::open(&image), "file").unwrap();
+        assert!(content == OLD || content == NEW, "neither is left at call {at}");
     }
 }
 
