@@ -51,8 +51,9 @@ impl File {
                 return Err(self.name(error));
             }
         };
-        self.resident().moved_to(&copied.unsaved, copied.len, cipher, &metadata);
-        let old = self.shared.replace_handle(Handle { file: handle.into(), writable: true });
+        let handle = Handle { file: handle.into(), writable: true };
+        let change_handle = || self.shared.replace_handle(handle);
+        let old = self.resident().moved_to(&copied.unsaved, copied.len, cipher, &metadata, change_handle);
         self.context.tree.take_place_of(self.node(), &placeholder, now);
         drop(old);
         let attributes = self.context.tree.attributes_from(self.node(), &metadata);

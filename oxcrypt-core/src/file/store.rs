@@ -359,14 +359,16 @@ impl ResidentFile {
         state.unsaved.times = None;
     }
 
-    /// Everything but what has been written since is stored in another file, under another header.
-    pub(super) fn moved_to(
+    /// Everything but what has been written since is stored in another file, under another header. `change_handle` goes
+    /// over to that: in the same step, or a read would be judged that took the content of one from the other.
+    pub(super) fn moved_to<T>(
         &self,
         copied: &[(u64, ClearChunk)],
         len: u64,
         cipher: Arc<ContentCipher>,
         metadata: &Metadata,
-    ) {
+        change_handle: impl FnOnce() -> T,
+    ) -> T {
         let mut state = self.state_mut();
         let state = &mut *state;
         state.content.id = self.chunks.new_content();
@@ -389,6 +391,7 @@ impl ResidentFile {
         if !state.is_unsaved() {
             state.unsaved.written = None;
         }
+        change_handle()
     }
 }
 
