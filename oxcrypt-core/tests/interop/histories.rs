@@ -8,11 +8,15 @@ use crate::judge::Judge;
 use crate::scene::{Scene, Turn};
 use crate::suite::Suite;
 
-/// With little memory everything is read again, with much of it everything has to be noticed.
+/// With little memory everything is read again and stored early, with much of it everything has to be noticed.
 fn options() -> impl Strategy<Value = VaultOptions> {
-    let bytes = prop_oneof![Just(0), Just(40_000), Just(64 << 20)];
-    (bytes.clone(), bytes)
-        .prop_map(|(chunks, tree)| VaultOptions::default().chunk_cache_bytes(chunks).tree_cache_bytes(tree))
+    let bytes = || prop_oneof![Just(0), Just(100_000), Just(64 << 20)];
+    (bytes(), bytes(), bytes()).prop_map(|(chunks, tree, unsaved)| {
+        VaultOptions::default()
+            .chunk_cache_bytes(chunks)
+            .tree_cache_bytes(tree)
+            .unsaved_bytes(unsaved, 64 << 20)
+    })
 }
 
 proptest! {
