@@ -8,10 +8,8 @@ mod destination;
 mod folder;
 mod host_name;
 mod job;
-mod progress;
-mod queue;
 mod unfinished;
 
-pub(crate) use destination::{FileId, Options};
+pub(crate) use destination::Options;
 pub(crate) use folder::Folder;
-pub(crate) use job::{Event, Fatal, Job, Settings};
+pub(crate) use job::{Job, Settings};

@@ -27,10 +27,15 @@ mod passphrase;
 #[cfg(target_os = "linux")]
 mod places;
 mod printable;
+mod progress;
+mod queue;
+mod run;
 #[cfg(target_os = "linux")]
 mod runtime_dir;
+mod same_time;
 mod session;
 mod source;
+mod vault_folder;
 mod walk;
 mod writer_lock;
 

@@ -1,6 +1,8 @@
 //! An open vault as commands ask it: storage that does not answer costs an entry, and not the command.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::chunk::Torn;
@@ -53,6 +55,13 @@ impl Source {
     /// Whether an answer may take long, so that many questions should be under way at a time.
     pub(crate) fn may_block(&self) -> bool {
         self.vault().habits().may_block
+    }
+
+    /// How many should work at a time: more than there are processors, so that one that waits for storage leaves another
+    /// at work; and `patient`, far more, where some may wait for long.
+    pub(crate) fn workers(&self, patient: usize) -> usize {
+        let processors = thread::available_parallelism().map_or(3, NonZero::get);
+        if self.may_block() { patient } else { (processors + 1).clamp(3, 12) }
     }
 
     pub(crate) fn resolve(&self, path: &VaultPath, follow: Follow) -> Result<Arc<Node>, Error> {

@@ -12,6 +12,7 @@ use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use super::host_name::Rules;
 use crate::lock::lock;
+use crate::vault_folder::FileId;
 
 /// What a file is called until it is whole, around two numbers.
 const UNFINISHED: (&str, &str) = (".oxcrypt-", ".part");
@@ -29,9 +30,6 @@ pub(crate) struct Options {
     /// The folder of the vault, which nothing is ever written to.
     pub(crate) vault: Option<FileId>,
 }
-
-/// Tells a file or folder from all others.
-pub(crate) type FileId = (u64, u64);
 
 /// What all folders of a destination share.
 #[derive(Debug)]

@@ -1,22 +1,19 @@
-//! One run of `decrypt`: the walk, the workers, and what becomes of each entry.
+//! One run of `decrypt`: what becomes of each entry.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use oxcrypt_core::{ErrorKind, Node};
 
 use super::copy::Stopped;
 use super::folder::Folder;
-use super::progress::{Counts, Progress, count};
-use super::queue::Queue;
 use crate::exit::{Code, code_of};
 use crate::interrupt::Interrupt;
-use crate::lock::lock;
 use crate::output::Console;
-use crate::printable::printable;
+use crate::progress::Words;
+use crate::run::{Fatal, OnEvent, Run};
 use crate::source::Source;
 
 mod find;
@@ -27,6 +24,8 @@ use work::Shared;
 /// How long a file is waited for, for each thing that is asked of it, while there are others that may answer.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
+const WORDS: Words = Words { done: "decrypted", destination: "destination" };
+
 /// What the command line asked for.
 pub(crate) struct Settings {
     pub(crate) force: bool,
@@ -35,39 +34,13 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
 }
 
-/// What is worth telling a program, too.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Event<'e> {
-    /// An entry could not be decrypted, or not whole.
-    Failed { path: &'e str, why: &'e str },
-    /// An entry has another name in the destination.
-    Alias { path: &'e str, name: &'e str },
-}
-
-/// Told of each event.
-type OnEvent<'j> = &'j (dyn Fn(Event<'_>) + Sync);
-
-/// Why a run ended before its time.
-#[derive(Debug)]
-pub(crate) enum Fatal {
-    /// The destination takes nothing more.
-    Destination(io::Error),
-    /// This program is wrong.
-    Panic,
-}
-
-/// A run.
+/// A run of `decrypt`.
 pub(crate) struct Job<'j> {
+    pub(crate) run: Run<'j, Found, Shared, io::Error>,
     source: &'j Source,
     /// The same for whatever is asked the first time; `None` where that gets all the patience there is.
     hurried: Option<Source>,
     settings: Settings,
-    console: &'j Console,
-    interrupt: &'j Interrupt,
-    counts: Counts,
-    on_event: OnEvent<'j>,
-    queue: Queue<Found, Shared>,
-    fatal: Mutex<Option<Fatal>>,
     /// The vault's storage has failed for some entry.
     storage_failed: AtomicBool,
     /// Some entry is damaged, and a part of it could be kept.
@@ -94,29 +67,13 @@ impl<'j> Job<'j> {
         interrupt: &'j Interrupt,
         on_event: OnEvent<'j>,
     ) -> Self {
-        let (counts, queue, fatal) = (Counts::default(), Queue::new(), Mutex::default());
         let (storage_failed, could_keep) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self {
-            source,
-            hurried: source.hurried(FIRST_PATIENCE),
-            settings,
-            console,
-            interrupt,
-            counts,
-            on_event,
-            queue,
-            fatal,
-            storage_failed,
-            could_keep,
-        }
+        let run = Run::new(WORDS, console, interrupt, on_event);
+        Self { run, source, hurried: source.hurried(FIRST_PATIENCE), settings, storage_failed, could_keep }
     }
 
     pub(crate) fn source(&self) -> &'j Source {
         self.source
-    }
-
-    pub(crate) fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     /// Whether the vault's storage has failed for some entry.
@@ -134,35 +91,8 @@ impl<'j> Job<'j> {
     /// # Errors
     ///
     /// What ended the run before its time. Everything else is told as it happens.
-    pub(crate) fn run(&self, starts: &[Arc<Node>], dest: &Arc<Folder>) -> Result<(), Fatal> {
-        let progress = Progress::new(&self.counts, self.console);
-        thread::scope(|scope| {
-            let _ending = Ending { job: self, progress: &progress };
-            scope.spawn(|| progress.run());
-            let workers: Vec<_> = (0..self.settings.workers)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let _guard = OnPanic(self);
-                        self.work();
-                    })
-                })
-                .collect();
-            self.find(starts, dest);
-            self.counts.found_all();
-            self.queue.close();
-            for worker in workers {
-                // One that panicked has said so.
-                drop(worker.join());
-            }
-        });
-        match lock(&self.fatal).take() {
-            Some(fatal) => Err(fatal),
-            None => Ok(()),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.interrupt.is_asked() || lock(&self.fatal).is_some()
+    pub(crate) fn decrypt(&self, starts: &[Arc<Node>], dest: &Arc<Folder>) -> Result<(), Fatal<io::Error>> {
+        self.run.go(self.settings.workers, || self.work(), || self.find(starts, dest))
     }
 
     fn stopped(&self, found: &Found, stopped: Stopped) {
@@ -173,14 +103,14 @@ impl<'j> Job<'j> {
                     self.could_keep.fetch_or(!self.settings.keep_damaged, Ordering::Relaxed);
                 }
                 self.storage_failed.fetch_or(code_of(&error) == Code::Failed, Ordering::Relaxed);
-                self.failed(&path, &error.to_string());
+                self.run.failed(&path, &error.to_string());
             }
             Stopped::CutOff(torn) => {
                 let could_keep = torn.readable > 0 && !self.settings.keep_damaged;
                 self.could_keep.fetch_or(could_keep, Ordering::Relaxed);
-                self.failed(&path, &torn.to_string());
+                self.run.failed(&path, &torn.to_string());
             }
-            Stopped::NameTaken => self.failed(&path, OF_THIS_RUN),
+            Stopped::NameTaken => self.run.failed(&path, OF_THIS_RUN),
             Stopped::Destination(error) => self.destination_failed(&path, error),
             Stopped::Asked => {}
         }
@@ -190,7 +120,7 @@ impl<'j> Job<'j> {
     fn destination_failed(&self, path: &str, error: io::Error) {
         use io::ErrorKind as Io;
         match error.kind() {
-            Io::AlreadyExists => self.failed(path, taken(&self.settings)),
+            Io::AlreadyExists => self.run.failed(path, taken(&self.settings)),
             Io::NotADirectory
             | Io::IsADirectory
             | Io::NotFound
@@ -200,49 +130,13 @@ impl<'j> Job<'j> {
             | Io::FileTooLarge
             | Io::DirectoryNotEmpty
             | Io::Unsupported => {
-                self.failed(path, &format!("cannot be written to the destination: {error}"));
+                self.run.failed(path, &format!("cannot be written to the destination: {error}"));
             }
             _ if is_too_many_files(&error) => {
-                self.failed(path, "too many folders within each other for this system");
+                self.run.failed(path, "too many folders within each other for this system");
             }
-            _ => self.give_up(Fatal::Destination(error)),
+            _ => self.run.give_up(Fatal::Destination(error)),
         }
-    }
-
-    fn give_up(&self, fatal: Fatal) {
-        lock(&self.fatal).get_or_insert(fatal);
-        self.queue.stop();
-    }
-
-    /// Tells of an entry that could not be decrypted, or not whole.
-    pub(crate) fn failed(&self, path: &str, why: &str) {
-        count(&self.counts.failed);
-        self.console.error(format_args!("{}: {why}", printable(path)));
-        (self.on_event)(Event::Failed { path, why });
-    }
-}
-
-/// Ends the run if a worker panics, so that nobody waits for it.
-struct OnPanic<'j>(&'j Job<'j>);
-
-impl Drop for OnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.give_up(Fatal::Panic);
-        }
-    }
-}
-
-/// Sees to it that workers and progress end, also if the walk panics.
-struct Ending<'j> {
-    job: &'j Job<'j>,
-    progress: &'j Progress<'j>,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.job.queue.stop();
-        self.progress.end();
     }
 }
 

@@ -8,11 +8,12 @@ use oxcrypt_core::{Entry, LinkTarget, Node, NodeKind};
 use oxcrypt_io::volume::Error;
 
 use super::super::folder::{Existing, Folder, Like};
-use super::super::progress::count;
-use super::{Event, Found, Job, OF_THIS_RUN, taken};
+use super::{Found, Job, OF_THIS_RUN, taken};
 use crate::exit::{Code, code_of};
 use crate::looks::{Looks, Problem, Wanted};
 use crate::printable::printable;
+use crate::progress::count;
+use crate::run::Event;
 use crate::walk::{Item, Walk};
 
 /// Entries that are left for later at a time.
@@ -38,7 +39,7 @@ impl Job<'_> {
         for start in starts {
             self.find_below(start, dest, self.hurried.as_ref().map(|_| &mut later));
         }
-        self.queue.found_first();
+        self.run.queue.found_first();
         self.find_again(&mut later.entries);
         for start in later.starts {
             self.find_below(&start, dest, None);
@@ -63,7 +64,7 @@ impl Job<'_> {
                 }
                 Ok(folder) => {
                     let known =
-                        self.console.is_watched().then(|| self.source.attributes(start).ok()).flatten();
+                        self.run.console.is_watched().then(|| self.source.attributes(start).ok()).flatten();
                     self.file_found(start, name, known.map_or(0, |known| known.len), place, &folder);
                 }
                 Err(error) => self.destination_failed(&place(), error),
@@ -73,7 +74,7 @@ impl Job<'_> {
             (Err(error), Some(later)) if error.is_timeout() => later.starts.push(Arc::clone(start)),
             (Err(error), _) => {
                 self.storage_failed.fetch_or(code_of(&error) == Code::Failed, Ordering::Relaxed);
-                self.failed(&start.path().to_string(), &error.to_string());
+                self.run.failed(&start.path().to_string(), &error.to_string());
             }
             (Ok(walk), later) => match self.folder_of(start, dest) {
                 Ok(folder) => self.find_along(walk, folder, later.map(|later| &mut later.entries)),
@@ -88,14 +89,14 @@ impl Job<'_> {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { attributes: self.console.is_watched(), target: true, listing: true }
+        Wanted { attributes: self.run.console.is_watched(), target: true, listing: true }
     }
 
     fn find_along(&self, mut walk: Walk<'_>, folder: Arc<Folder>, mut later: Option<&mut Vec<Late>>) {
         let mut folders = vec![folder];
         while let Some(item) = walk.next() {
-            if self.is_over() {
-                return self.queue.stop();
+            if self.run.is_over() {
+                return self.run.queue.stop();
             }
             folders.truncate(item.depth + 1);
             let Some(folder) = folders.last() else { return };
@@ -120,15 +121,15 @@ impl Job<'_> {
             std::mem::take(later).into_iter().map(|(dir, entry, folder)| ((dir, entry), folder)).unzip();
         let looks = Looks::of(self.source, places.into_iter(), self.wanted());
         for (look, folder) in looks.zip(folders) {
-            if self.is_over() {
-                return self.queue.stop();
+            if self.run.is_over() {
+                return self.run.queue.stop();
             }
             let item = Item::alone(look);
             let Some(inner) = self.item(&item, &folder) else { continue };
             let Some(node) = item.node() else { continue };
             match self.walk(node, false) {
                 Ok(walk) => self.find_along(walk, inner, None),
-                Err(error) => self.failed(&item.path(), &error.to_string()),
+                Err(error) => self.run.failed(&item.path(), &error.to_string()),
             }
         }
     }
@@ -138,11 +139,11 @@ impl Job<'_> {
         // Wanted only where there is something to tell.
         let path = || item.path();
         if let Some(problem) = &item.problem {
-            self.failed(&path(), &problem.to_string());
+            self.run.failed(&path(), &problem.to_string());
         }
         let node = item.node()?;
         if item.is_conflict() {
-            self.console.detail(format_args!("{}: a copy made by a sync client", printable(&path())));
+            self.run.console.detail(format_args!("{}: a copy made by a sync client", printable(&path())));
         }
         if node.kind() == NodeKind::File {
             let known = item.look.attributes.as_ref().and_then(|known| known.as_ref().ok());
@@ -156,11 +157,11 @@ impl Job<'_> {
         let name = self.fit(folder, item.name(), &path);
         if folder.destination().has_many_folders() {
             // Those that only wait for files of theirs to be decrypted are let go of.
-            self.queue.wait_until_empty();
+            self.run.queue.wait_until_empty();
         }
         match folder.enter(&name, self.like(node)) {
             Ok(inner) => {
-                count(&self.counts.folders);
+                count(&self.run.counts.folders);
                 item.is_entered().then_some(inner)
             }
             Err(error) => {
@@ -173,21 +174,21 @@ impl Job<'_> {
     /// Takes care of a file. `len` is 0 where it is not known.
     fn file_found(&self, node: &Arc<Node>, name: &str, len: u64, path: Place<'_>, folder: &Arc<Folder>) {
         let name = self.fit(folder, name, path);
-        self.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
+        self.run.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
         let (node, folder) = (Arc::clone(node), Arc::clone(folder));
-        self.queue.push(Found { node, folder, name, len, is_set_aside: false });
+        self.run.queue.push(Found { node, folder, name, len, is_set_aside: false });
     }
 
     fn fit(&self, folder: &Folder, name: &str, path: Place<'_>) -> String {
         let fitted = folder.fit(name);
         if fitted != name {
             let path = path();
-            self.console.error(format_args!(
+            self.run.console.error(format_args!(
                 "{}: the destination cannot hold this name; it is called {} there",
                 printable(&path),
                 printable(&fitted)
             ));
-            (self.on_event)(Event::Alias { path: &path, name: &fitted });
+            self.run.tell(Event::Alias { path: &path, name: &fitted });
         }
         fitted.into_owned()
     }
@@ -203,14 +204,14 @@ impl Job<'_> {
         let name = self.fit(folder, name, path);
         let target = match target {
             Ok(target) => target,
-            Err(problem) => return self.failed(&path(), &problem.to_string()),
+            Err(problem) => return self.run.failed(&path(), &problem.to_string()),
         };
         let made = match folder.existing(&name) {
             Ok(Some(Existing::Link(old))) if self.settings.resume && old.as_os_str() == &*target => {
-                return count(&self.counts.skipped);
+                return count(&self.run.counts.skipped);
             }
-            Ok(Some(Existing::OfThisRun)) => return self.failed(&path(), OF_THIS_RUN),
-            Ok(Some(_)) if !self.settings.force => return self.failed(&path(), taken(&self.settings)),
+            Ok(Some(Existing::OfThisRun)) => return self.run.failed(&path(), OF_THIS_RUN),
+            Ok(Some(_)) if !self.settings.force => return self.run.failed(&path(), taken(&self.settings)),
             Ok(_) => {
                 let modified = self.source.attributes(node).ok().and_then(|known| known.modified);
                 folder.link(&name, &target, modified)
@@ -218,7 +219,7 @@ impl Job<'_> {
             Err(error) => Err(error),
         };
         match made {
-            Ok(()) => count(&self.counts.links),
+            Ok(()) => count(&self.run.counts.links),
             Err(error) => self.destination_failed(&path(), error),
         }
     }

@@ -12,12 +12,13 @@ use zeroize::Zeroizing;
 
 use super::super::copy::{BLOCK_LEN, BUFFER_LEN, Copy, Damage, Stopped};
 use super::super::folder::Existing;
-use super::super::progress::count;
-use super::super::queue::{Pace, Parts, Queue, Task};
 use super::super::unfinished::Unfinished;
 use super::{Found, Job};
 use crate::lock::lock;
 use crate::printable::printable;
+use crate::progress::count;
+use crate::queue::{Pace, Parts, Queue, Task};
+use crate::same_time::same_time;
 use crate::source::{Buffer, Opened, Source};
 
 /// A file longer than this is shared by all workers, this many bytes at a time.
@@ -27,7 +28,7 @@ const PART_LEN: u64 = 8 << 20;
 const MAX_RANGES_TOLD: usize = 8;
 
 /// A file that several workers decrypt.
-pub(super) struct Shared {
+pub(crate) struct Shared {
     found: Found,
     file: Opened,
     to: Mutex<Option<Arc<Unfinished>>>,
@@ -42,26 +43,26 @@ pub(super) struct Shared {
 impl Job<'_> {
     pub(super) fn work(&self) {
         let mut buffer: Buffer = Zeroizing::new(vec![0; BUFFER_LEN]);
-        while let Some(task) = self.queue.next() {
+        while let Some(task) = self.run.queue.next() {
             match task {
                 Task::File(found) => self.file(found, &mut buffer),
                 Task::Part(shared, range) => self.part(&shared, range, &mut buffer),
             }
-            if self.is_over() {
-                self.queue.stop();
+            if self.run.is_over() {
+                self.run.queue.stop();
             }
         }
     }
 
     /// Decrypts a file, or the beginning of one that is to be shared, or sets it aside.
     fn file(&self, found: Found, buffer: &mut Buffer) {
-        let undecided = Undecided(&self.queue);
+        let undecided = Undecided(&self.run.queue);
         let source = self.hurried.as_ref().filter(|_| !found.is_set_aside).unwrap_or(self.source);
         let (file, to, attributes) = match self.begin(source, &found) {
             Ok(Some(begun)) => begun,
             Ok(None) => {
-                self.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
-                return count(&self.counts.skipped);
+                self.run.counts.passed_bytes.fetch_add(found.len, Ordering::Relaxed);
+                return count(&self.run.counts.skipped);
             }
             Err(stopped) => return self.set_aside(found, stopped, 0, undecided),
         };
@@ -100,13 +101,13 @@ impl Job<'_> {
     fn set_aside(&self, found: Found, stopped: Stopped, copied: u64, undecided: Undecided<'_>) {
         let is_slow = matches!(&stopped, Stopped::Source(error) if error.is_timeout());
         if self.hurried.is_none() || found.is_set_aside || !is_slow {
-            self.counts.passed_bytes.fetch_add(found.len.saturating_sub(copied), Ordering::Relaxed);
+            self.run.counts.passed_bytes.fetch_add(found.len.saturating_sub(copied), Ordering::Relaxed);
             return self.stopped(&found, stopped);
         }
-        self.counts.bytes.fetch_sub(copied, Ordering::Relaxed);
-        self.counts.passed_bytes.fetch_sub(copied, Ordering::Relaxed);
+        self.run.counts.bytes.fetch_sub(copied, Ordering::Relaxed);
+        self.run.counts.passed_bytes.fetch_sub(copied, Ordering::Relaxed);
         let path = found.node.path().to_string();
-        self.console.detail(format_args!("{}: no answer yet; asked again later", printable(&path)));
+        self.run.console.detail(format_args!("{}: no answer yet; asked again later", printable(&path)));
         undecided.set_aside(Found { is_set_aside: true, ..found });
     }
 
@@ -157,7 +158,7 @@ impl Job<'_> {
         let is_awaited = Cell::new(true);
         let answered = || {
             if is_awaited.take() {
-                self.queue.answered(shared);
+                self.run.queue.answered(shared);
             }
         };
         let to = lock(&shared.to).clone();
@@ -184,7 +185,7 @@ impl Job<'_> {
             }
         }
         answered();
-        self.queue.done(shared);
+        self.run.queue.done(shared);
         if shared.left.fetch_sub(part_len, Ordering::AcqRel) > part_len {
             return;
         }
@@ -197,9 +198,9 @@ impl Job<'_> {
     }
 
     fn step(&self, bytes: u64) -> bool {
-        self.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.counts.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        !self.is_over()
+        self.run.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.run.counts.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        !self.run.is_over()
     }
 
     /// Gives a copied file its name, and tells what is not right about it.
@@ -217,7 +218,7 @@ impl Job<'_> {
             && let Some(first) = &damage.first
         {
             // Nothing could be read, so there is nothing to keep.
-            return self.failed(&found.node.path().to_string(), &first.to_string());
+            return self.run.failed(&found.node.path().to_string(), &first.to_string());
         }
         let is_whole = damage.ranges.is_empty() && file.torn().is_none();
         let time = if is_whole { modified } else { modified.map(time_of_damaged) };
@@ -228,8 +229,8 @@ impl Job<'_> {
         }
         let path = found.node.path().to_string();
         if is_whole {
-            count(&self.counts.files);
-            return self.console.detail(format_args!("{}", printable(&path)));
+            count(&self.run.counts.files);
+            return self.run.console.detail(format_args!("{}", printable(&path)));
         }
         let mut why: Vec<String> = Vec::new();
         if let Some(first) = &damage.first {
@@ -245,7 +246,7 @@ impl Job<'_> {
         if let Some(torn) = file.torn() {
             why.push(format!("{torn}; these are kept"));
         }
-        self.failed(&path, &why.join("; "));
+        self.run.failed(&path, &why.join("; "));
     }
 }
 
@@ -275,28 +276,4 @@ impl Drop for Undecided<'_> {
 fn time_of_damaged(right: SystemTime) -> SystemTime {
     let now = SystemTime::now();
     right.checked_add(Duration::from_secs(10)).map_or(now, |later| now.max(later))
-}
-
-/// Whether a file has the time it should have. Some file systems keep whole seconds, or every other one.
-fn same_time(wanted: Option<SystemTime>, found: Option<SystemTime>) -> bool {
-    let (Some(wanted), Some(found)) = (wanted, found) else { return false };
-    let is_coarse = found.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() == 0);
-    let apart = wanted.duration_since(found).unwrap_or_else(|error| error.duration());
-    apart.is_zero() || is_coarse && apart.as_secs() < 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_the_same_as_far_as_the_destination_can_hold_it() {
-        let at = |nanos| Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos));
-        assert!(same_time(at(5_000_000_123), at(5_000_000_123)));
-        assert!(same_time(at(5_000_000_123), at(5_000_000_000)));
-        assert!(same_time(at(5_000_000_123), at(4_000_000_000)));
-        assert!(!same_time(at(5_000_000_123), at(5_000_000_124)));
-        assert!(!same_time(at(7_500_000_000), at(5_000_000_000)));
-        assert!(!same_time(None, at(0)));
-    }
 }

@@ -1,4 +1,4 @@
-//! What is to be decrypted next: parts of large files that were begun, then files that the walk has found, and at the
+//! What is to be done next: parts of large files that were begun, then files that the walk has found, and at the
 //! end those that were set aside because they did not answer at once.
 
 use std::collections::VecDeque;

@@ -14,9 +14,19 @@ use crate::output::Console;
 /// How often there is a line where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// What a run is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    /// What has become of a file that went well.
+    pub(crate) done: &'static str,
+    /// What everything goes to.
+    pub(crate) destination: &'static str,
+}
+
 /// What has been done so far.
 #[derive(Debug)]
 pub(crate) struct Counts {
+    words: Words,
     started: Instant,
     pub(crate) files: AtomicU64,
     pub(crate) bytes: AtomicU64,
@@ -27,26 +37,8 @@ pub(crate) struct Counts {
     /// Lengths of the files found so far, and whether these are all.
     pub(crate) found_bytes: AtomicU64,
     has_found_all: AtomicBool,
-    /// Bytes of which nothing more is to be done, decrypted or not.
+    /// Bytes of which nothing more is to be done, whatever has become of them.
     pub(crate) passed_bytes: AtomicU64,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        let zero = AtomicU64::default;
-        Self {
-            started: Instant::now(),
-            files: zero(),
-            bytes: zero(),
-            folders: zero(),
-            links: zero(),
-            skipped: zero(),
-            failed: zero(),
-            found_bytes: zero(),
-            has_found_all: AtomicBool::new(false),
-            passed_bytes: zero(),
-        }
-    }
 }
 
 /// One more.
@@ -59,6 +51,28 @@ fn get(counter: &AtomicU64) -> u64 {
 }
 
 impl Counts {
+    pub(crate) fn new(words: Words) -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            words,
+            started: Instant::now(),
+            files: zero(),
+            bytes: zero(),
+            folders: zero(),
+            links: zero(),
+            skipped: zero(),
+            failed: zero(),
+            found_bytes: zero(),
+            has_found_all: AtomicBool::new(false),
+            passed_bytes: zero(),
+        }
+    }
+
+    /// What the run is called.
+    pub(crate) fn words(&self) -> Words {
+        self.words
+    }
+
     /// Nothing more will be found.
     pub(crate) fn found_all(&self) {
         self.has_found_all.store(true, Ordering::Relaxed);
@@ -101,9 +115,11 @@ impl fmt::Display for Counts {
             counted(get(&self.links), "link"),
             elapsed.as_secs_f64(),
         )?;
-        for (count, what) in [(get(&self.skipped), "skipped"), (get(&self.failed), "not decrypted")] {
+        for (count, not, what) in
+            [(get(&self.skipped), "", "skipped"), (get(&self.failed), "not ", self.words.done)]
+        {
             if count > 0 {
-                write!(f, ", {} {what}", HumanCount(count))?;
+                write!(f, ", {} {not}{what}", HumanCount(count))?;
             }
         }
         Ok(())
@@ -123,7 +139,8 @@ impl<'p> Progress<'p> {
     pub(crate) fn new(counts: &'p Counts, console: &'p Console) -> Self {
         let bar = console.is_watched().then(ProgressBar::new_spinner);
         if let Some(bar) = &bar {
-            bar.set_style(style("{spinner} {bytes} decrypted, {msg}, {binary_bytes_per_sec}"));
+            let done = counts.words.done;
+            bar.set_style(style(&format!("{{spinner}} {{bytes}} {done}, {{msg}}, {{binary_bytes_per_sec}}")));
             bar.set_message(counted(0, "file"));
             bar.enable_steady_tick(Duration::from_millis(200));
             console.show(Some(bar.clone()));
@@ -192,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_summary_names_what_there_was_and_only_that() {
-        let counts = Counts::default();
+        let counts = Counts::new(Words { done: "decrypted", destination: "destination" });
         count(&counts.files);
         counts.bytes.store(2048, Ordering::Relaxed);
         let text = counts.to_string();
