@@ -126,6 +126,7 @@ pub enum Follow {
 /// caller's clock: this crate has none. Keys are wiped when the vault and all its files are dropped.
 pub struct Vault {
     storage: Arc<dyn BlockStorage>,
+    key: Arc<MasterKey>,
     tree: Arc<Tree>,
     files: Arc<FileContext>,
     resident: Resident,
@@ -154,8 +155,17 @@ impl Vault {
         warnings: Vec<Warning>,
         options: &VaultOptions,
     ) -> Self {
-        let (combo, shortening_threshold) = (config.combo, config.shortening_threshold);
-        let key = Arc::new(key);
+        let names = (config.combo, config.shortening_threshold);
+        Self::with_empty_memory(storage, Arc::new(key), names, warnings, options)
+    }
+
+    fn with_empty_memory(
+        storage: Arc<dyn BlockStorage>,
+        key: Arc<MasterKey>,
+        (combo, shortening_threshold): (CipherCombo, usize),
+        warnings: Vec<Warning>,
+        options: &VaultOptions,
+    ) -> Self {
         let nodes = Arc::new(NodeCache::new(options.tree_cache_bytes, options.max_age));
         let chunks = Arc::new(ChunkCache::new(options.chunk_cache_bytes));
         let budget = Arc::new(Budget::default());
@@ -170,7 +180,7 @@ impl Vault {
         let limits = Limits { per_file: options.unsaved_bytes_per_file, per_vault: options.unsaved_bytes };
         let files = FileContext::new(
             Arc::clone(&storage),
-            key,
+            Arc::clone(&key),
             combo,
             Arc::clone(&tree),
             Arc::clone(&nodes),
@@ -182,6 +192,7 @@ impl Vault {
             files: Arc::new(files),
             resident: Resident { nodes, registry },
             storage,
+            key,
             combo,
             shortening_threshold,
             warnings,
@@ -191,6 +202,14 @@ impl Vault {
 
     pub(crate) fn storage(&self) -> &dyn BlockStorage {
         &*self.storage
+    }
+
+    /// The same vault once more, of which nothing is in memory: for whoever wants to know what storage has by now. The two
+    /// know nothing of each other, so what is unsaved in one is not seen by the other, and only one may change the vault.
+    #[must_use]
+    pub fn afresh(&self, options: &VaultOptions) -> Self {
+        let (storage, key) = (Arc::clone(&self.storage), Arc::clone(&self.key));
+        Self::with_empty_memory(storage, key, (self.combo, self.shortening_threshold), Vec::new(), options)
     }
 
     pub(crate) fn has_root(&self) -> Result<bool> {
