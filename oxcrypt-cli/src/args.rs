@@ -1,8 +1,10 @@
 //! The command line.
 
+mod change;
 mod keys;
 mod mount;
 
+pub(crate) use change::{CpArgs, MkdirArgs, MvArgs, PutArgs, RmArgs, ThereArgs};
 pub(crate) use keys::{
     BackupsCommand, ChangeArgs, ConfigCommand, CreateArgs, PassphraseCommand, PruneArgs, RebuildArgs,
     RecoveryKeyCommand, ResetArgs, Suite, ValidateArgs,
@@ -36,7 +38,8 @@ Exit codes:
 const UNLOCK_PATIENCE: &str =
     "How long to wait for storage that does not answer, until the vault is unlocked";
 
-/// Cryptomator vaults: creates them and keeps their keys, mounts them, lists them, prints files, decrypts them to a folder.
+/// Cryptomator vaults: creates them and keeps their keys, mounts them, lists them, prints files, decrypts them to a folder,
+/// and changes what is in them.
 #[derive(Debug, Parser)]
 #[command(name = "oxcrypt", version, styles = STYLES, after_help = EXIT_CODES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -106,6 +109,21 @@ The first line is the entry; for a directory a second one is the folder that its
     /// List backups of key files, and remove old ones
     #[command(subcommand, after_help = keys::BACKUPS_HELP)]
     Backups(BackupsCommand),
+    /// Encrypt files and folders into a vault
+    #[command(after_help = change::PUT_HELP)]
+    Put(PutArgs),
+    /// Make directories
+    #[command(after_help = change::MKDIR_HELP)]
+    Mkdir(MkdirArgs),
+    /// Move or rename entries of a vault
+    #[command(after_help = change::MV_HELP)]
+    Mv(MvArgs),
+    /// Remove entries of a vault
+    #[command(after_help = change::RM_HELP)]
+    Rm(RmArgs),
+    /// Copy entries within a vault
+    #[command(after_help = change::CP_HELP)]
+    Cp(CpArgs),
     /// Mount a vault: its files in a folder, for every program
     #[command(after_help = mount::MOUNT_HELP, mut_arg("give_up_after", |arg| arg.help(UNLOCK_PATIENCE)))]
     Mount(Box<MountArgs>),

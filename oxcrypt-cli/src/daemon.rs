@@ -80,7 +80,7 @@ impl Daemon {
 
     /// How the vault is to be opened for this mount.
     pub(crate) fn vault_options(&self) -> VaultOptions {
-        let options = VaultOptions::default();
+        let options = VaultOptions::default().read_only(true);
         match self.plan.wishes.cache_bytes {
             Some(bytes) => options.chunk_cache_bytes(bytes),
             None => options,

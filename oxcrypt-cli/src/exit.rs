@@ -74,6 +74,11 @@ impl Failure {
         Self::new(Code::Usage, text)
     }
 
+    /// Something in the vault is not there, or is not what it has to be.
+    pub(crate) fn not_there(text: impl fmt::Display) -> Self {
+        Self::new(Code::Partial, text)
+    }
+
     /// The folder is not a vault.
     pub(crate) fn not_opened(text: impl fmt::Display) -> Self {
         Self::new(Code::NotOpened, text)

@@ -66,6 +66,11 @@ impl KeyArgs {
         is_stdin(self.recovery_key_file.as_deref())
     }
 
+    /// Whether any of it comes from standard input.
+    pub(crate) fn is_standard_input(&self) -> bool {
+        self.takes_stdin() || self.passphrase.is_standard_input()
+    }
+
     /// The environment variable that has it, if one has: processes that have no use for that are to be without.
     #[cfg(target_os = "linux")]
     pub(crate) fn variable(&self) -> Option<&OsStr> {

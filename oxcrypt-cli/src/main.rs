@@ -10,7 +10,10 @@ mod control;
 #[cfg(target_os = "linux")]
 mod daemon;
 mod decrypt;
+mod dest;
+mod drafts;
 mod exit;
+mod file_limit;
 mod interrupt;
 mod key_source;
 mod lock;
@@ -22,12 +25,15 @@ mod mount_options;
 #[cfg(target_os = "linux")]
 mod notify;
 mod open;
+mod outcomes;
 mod output;
 mod passphrase;
+mod patience;
 #[cfg(target_os = "linux")]
 mod places;
 mod printable;
 mod progress;
+mod put;
 mod queue;
 mod run;
 #[cfg(target_os = "linux")]
@@ -74,6 +80,11 @@ fn main() -> ExitCode {
         Command::RecoveryKey(command) => commands::recovery_key::run(command, &mut session),
         Command::Config(command) => commands::config::run(command, &mut session),
         Command::Backups(command) => commands::backups::run(command, &mut session),
+        Command::Put(args) => commands::put::run(args, &mut session),
+        Command::Mkdir(args) => commands::mkdir::run(args, &mut session),
+        Command::Mv(args) => commands::mv::run(args, &mut session),
+        Command::Rm(args) => commands::rm::run(args, &mut session),
+        Command::Cp(args) => commands::cp::run(args, &mut session),
         command => of_mounts(command, cli.as_daemon, &mut session),
     };
     let code = match result.and_then(|()| session.out.flush()) {

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use oxcrypt_core::crypto::MasterKey;
@@ -15,6 +13,7 @@ use oxcrypt_core::{Follow, Node, Vault, VaultOptions, VaultPath};
 use crate::args::VaultArgs;
 use crate::exit::{Failure, Result};
 use crate::key_source::{KeyArgs, Secret};
+use crate::patience::{self, NoAnswer};
 use crate::session::Session;
 use crate::source::Source;
 use crate::writer_lock::WriterLock;
@@ -128,23 +127,34 @@ pub(crate) fn within<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let (tell, told) = mpsc::channel();
-    thread::Builder::new()
-        .spawn(move || drop(tell.send(work())))
-        .map_err(|error| Failure::failed(format_args!("the system refuses a thread: {error}")))?;
-    told.recv_timeout(patience).unwrap_or_else(|error| {
-        Err(Failure::failed(match error {
-            RecvTimeoutError::Timeout => "the vault cannot be opened: its storage did not answer in time",
-            RecvTimeoutError::Disconnected => {
-                "this program has failed, which is a mistake in it; please report it"
+    patience::within(patience, work).unwrap_or_else(|none| {
+        Err(match none {
+            NoAnswer::Late => {
+                Failure::failed("the vault cannot be opened: its storage did not answer in time")
             }
-        }))
+            NoAnswer::Broken | NoAnswer::NoThread(_) => Failure::failed(none),
+        })
     })
 }
 
 /// Unlocks a vault for a command that reads it.
 pub(crate) fn source(args: &VaultArgs, options: &VaultOptions, session: &Session) -> Result<Source> {
-    Source::new(unlock(args, options, Reader::Command, session)?, args.patience())
+    let options = options.clone().read_only(true);
+    Source::new(unlock(args, &options, Reader::Command, session)?, args.patience())
+}
+
+/// Unlocks a vault for a command that changes it, as its one writer; `what` is what others are told that it does. From
+/// then on a first signal asks the command to end, which it does when nothing is half done, and soon.
+pub(crate) fn writable(
+    args: &VaultArgs,
+    options: &VaultOptions,
+    what: &'static str,
+    session: &Session,
+) -> Result<Source> {
+    let lock = become_writer(&args.vault, what, args.patience())?;
+    let vault = unlock(args, options, Reader::Command, session)?;
+    session.interrupt.on_end(|| ());
+    Ok(Source::new(vault, args.patience())?.held_by(lock))
 }
 
 /// Unlocks a vault, asking again at a terminal where the passphrase is wrong.

@@ -96,6 +96,11 @@ impl PassphraseArgs {
         matches!(self.origin(), Origin::Terminal)
     }
 
+    /// Whether it comes from standard input.
+    pub(crate) fn is_standard_input(&self) -> bool {
+        self.passphrase_stdin
+    }
+
     /// The environment variable that has it, if one has: processes that have no use for that are to be without.
     #[cfg(target_os = "linux")]
     pub(crate) fn variable(&self) -> Option<&OsStr> {

@@ -33,9 +33,11 @@ pub(crate) struct Counts {
     pub(crate) folders: AtomicU64,
     pub(crate) links: AtomicU64,
     pub(crate) skipped: AtomicU64,
+    /// What is of a kind that is not taken along.
+    pub(crate) left_out: AtomicU64,
     pub(crate) failed: AtomicU64,
     /// Lengths of the files found so far, and whether these are all.
-    pub(crate) found_bytes: AtomicU64,
+    found_bytes: AtomicU64,
     has_found_all: AtomicBool,
     /// Bytes of which nothing more is to be done, whatever has become of them.
     pub(crate) passed_bytes: AtomicU64,
@@ -61,6 +63,7 @@ impl Counts {
             folders: zero(),
             links: zero(),
             skipped: zero(),
+            left_out: zero(),
             failed: zero(),
             found_bytes: zero(),
             has_found_all: AtomicBool::new(false),
@@ -71,6 +74,11 @@ impl Counts {
     /// What the run is called.
     pub(crate) fn words(&self) -> Words {
         self.words
+    }
+
+    /// A file of this length was found.
+    pub(crate) fn found(&self, len: u64) {
+        self.found_bytes.fetch_add(len, Ordering::Relaxed);
     }
 
     /// Nothing more will be found.
@@ -96,6 +104,7 @@ impl Counts {
             "folders": get(&self.folders),
             "links": get(&self.links),
             "skipped": get(&self.skipped),
+            "leftOut": Some(get(&self.left_out)).filter(|count| *count > 0),
             "failed": get(&self.failed),
             "seconds": self.started.elapsed().as_secs_f64(),
         })
@@ -115,9 +124,11 @@ impl fmt::Display for Counts {
             counted(get(&self.links), "link"),
             elapsed.as_secs_f64(),
         )?;
-        for (count, not, what) in
-            [(get(&self.skipped), "", "skipped"), (get(&self.failed), "not ", self.words.done)]
-        {
+        for (count, not, what) in [
+            (get(&self.skipped), "", "skipped"),
+            (get(&self.left_out), "", "left out"),
+            (get(&self.failed), "not ", self.words.done),
+        ] {
             if count > 0 {
                 write!(f, ", {} {not}{what}", HumanCount(count))?;
             }

@@ -109,6 +109,31 @@ pub(crate) enum Task<F, P> {
     Part(Arc<P>, Range<u64>),
 }
 
+/// A file that was begun, until it is known whether it is shared or set aside; also where that is never known.
+pub(crate) struct Undecided<'q, F, P>(&'q Queue<F, P>);
+
+impl<'q, F, P> Undecided<'q, F, P> {
+    pub(crate) fn new(queue: &'q Queue<F, P>) -> Self {
+        Self(queue)
+    }
+
+    pub(crate) fn shared(self, parts: Parts<P>) {
+        self.0.decided(Some(parts));
+        std::mem::forget(self);
+    }
+
+    pub(crate) fn set_aside(self, file: F) {
+        self.0.set_aside(file);
+        std::mem::forget(self);
+    }
+}
+
+impl<F, P> Drop for Undecided<'_, F, P> {
+    fn drop(&mut self) {
+        self.0.decided(None);
+    }
+}
+
 impl<F, P> Queue<F, P> {
     pub(crate) fn new() -> Self {
         let state = State {

@@ -20,6 +20,8 @@ pub(crate) enum Event<'e> {
     Failed { path: &'e str, why: &'e str },
     /// An entry has another name in the destination.
     Alias { path: &'e str, name: &'e str },
+    /// An entry is of a kind that is not taken along.
+    LeftOut { path: &'e str, why: &'e str },
 }
 
 impl Event<'_> {
@@ -27,6 +29,7 @@ impl Event<'_> {
         match self {
             Self::Failed { path, why } => json!({ "event": "failed", "path": path, "error": why }),
             Self::Alias { path, name } => json!({ "event": "alias", "path": path, "name": name }),
+            Self::LeftOut { path, why } => json!({ "event": "leftOut", "path": path, "reason": why }),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::chunk::Torn;
-use oxcrypt_core::{Entry, File, Follow, LinkTarget, Listing, Node, NodeAttributes, Vault, VaultPath};
+use oxcrypt_core::{
+    Entry, File, Follow, Found, LinkTarget, Listing, Node, NodeAttributes, Vault, VaultOptions, VaultPath,
+};
 use oxcrypt_io::clock::SystemClock;
 use oxcrypt_io::sched::plan::Class;
 use oxcrypt_io::volume::{Error, Volume, VolumeOptions};
@@ -14,6 +16,11 @@ use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Result};
 use crate::looks::Problem;
+use crate::writer_lock::WriterLock;
+
+mod change;
+
+pub(crate) use change::Place;
 
 /// What is read into; wiped when dropped.
 pub(crate) type Buffer = Zeroizing<Vec<u8>>;
@@ -23,11 +30,14 @@ pub(crate) type Buffer = Zeroizing<Vec<u8>>;
 pub(crate) struct Source {
     volume: Arc<Volume>,
     patience: Duration,
+    /// Held for as long as anybody may change the vault.
+    _lock: Option<Arc<WriterLock>>,
 }
 
 /// A file that is open. Dropping it never waits.
 pub(crate) struct Opened {
     volume: Arc<Volume>,
+    node: Arc<Node>,
     /// There until this is dropped.
     file: Option<Arc<File>>,
 }
@@ -38,18 +48,28 @@ impl Source {
         let volume =
             Volume::start(Arc::new(vault), VolumeOptions::default(), Arc::new(SystemClock::new()))
                 .map_err(|error| Failure::failed(format_args!("the system refuses a thread: {error}")))?;
-        Ok(Self { volume: Arc::new(volume), patience })
+        Ok(Self { volume: Arc::new(volume), patience, _lock: None })
+    }
+
+    /// The same vault, to be changed by whoever has `lock`.
+    pub(crate) fn held_by(self, lock: WriterLock) -> Self {
+        Self { _lock: Some(Arc::new(lock)), ..self }
     }
 
     /// The same vault, asked with less patience; `None` where that is no difference.
     pub(crate) fn hurried(&self, patience: Duration) -> Option<Self> {
         let differs = self.may_block() && patience < self.patience;
-        differs.then(|| Self { volume: Arc::clone(&self.volume), patience })
+        differs.then(|| Self { patience, ..self.clone() })
     }
 
     /// The vault, for what needs no storage.
     pub(crate) fn vault(&self) -> &Vault {
         self.volume.vault()
+    }
+
+    /// The same vault with nothing of it in memory, for whoever wants to know what storage has.
+    pub(crate) fn afresh(&self, options: &VaultOptions) -> Result<Self> {
+        Self::new(self.vault().afresh(options), self.patience)
     }
 
     /// Whether an answer may take long, so that many questions should be under way at a time.
@@ -74,17 +94,26 @@ impl Source {
         self.ask(dir, move |vault, now| vault.list(&about, now))
     }
 
+    /// Finds the entry of a name in a directory.
+    pub(crate) fn lookup(&self, (dir, name): Place<'_>) -> Result<Arc<Node>, Error> {
+        let (about, name) = (Arc::clone(dir), name.clone());
+        self.ask(dir, move |vault, now| vault.lookup(&about, &name, now))
+    }
+
     /// The node of a listed entry, or why there is none.
     pub(crate) fn node(&self, dir: &Arc<Node>, entry: &Entry) -> Result<Arc<Node>, Problem> {
         match entry {
-            Entry::Sound(found) => {
-                let (within, found) = (Arc::clone(dir), found.clone());
-                self.ask(dir, move |vault, now| vault.node(&within, &found, now)).map_err(Problem::from)
-            }
+            Entry::Sound(found) => self.found(dir, found).map_err(Problem::from),
             Entry::Damaged(damaged) => {
                 Err(Problem::new(format_args!("{} ({})", damaged.damage(), damaged.path())))
             }
         }
+    }
+
+    /// The node of an entry that `dir` has listed.
+    pub(crate) fn found(&self, dir: &Arc<Node>, found: &Found) -> Result<Arc<Node>, Error> {
+        let (within, found) = (Arc::clone(dir), found.clone());
+        self.ask(dir, move |vault, now| vault.node(&within, &found, now))
     }
 
     pub(crate) fn attributes(&self, node: &Arc<Node>) -> Result<NodeAttributes, Error> {
@@ -100,7 +129,11 @@ impl Source {
     pub(crate) fn open(&self, node: &Arc<Node>) -> Result<Opened, Error> {
         let about = Arc::clone(node);
         let file = self.ask(node, move |vault, now| vault.open(&about, now).map(Arc::new))?;
-        Ok(Opened { volume: Arc::clone(&self.volume), file: Some(file) })
+        Ok(self.opened(file))
+    }
+
+    fn opened(&self, file: Arc<File>) -> Opened {
+        Opened { volume: Arc::clone(&self.volume), node: Arc::clone(file.node()), file: Some(file) }
     }
 
     fn ask<T: Send + 'static>(
@@ -108,7 +141,16 @@ impl Source {
         about: &Arc<Node>,
         work: impl FnOnce(&Vault, Instant) -> oxcrypt_core::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.volume.perform(about, Class::Meta, self.patience, work)
+        self.perform(about, Class::Meta, work)
+    }
+
+    fn perform<T: Send + 'static>(
+        &self,
+        about: &Arc<Node>,
+        class: Class,
+        work: impl FnOnce(&Vault, Instant) -> oxcrypt_core::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.volume.perform(about, class, self.patience, work)
     }
 
     /// Reads up to `want` bytes at `offset` into the beginning of `buffer`, as [`File::read_at`] does.
@@ -148,6 +190,11 @@ impl Opened {
     /// Set where the ciphertext is cut off.
     pub(crate) fn torn(&self) -> Option<Torn> {
         self.file.as_ref().and_then(|file| file.torn())
+    }
+
+    /// The entry it was opened by.
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     /// Length of the cleartext.

@@ -20,6 +20,17 @@ pub(crate) fn id_of(folder: &Path) -> Option<FileId> {
     }
 }
 
+/// Makes everything durable on the file system that a folder lies on, and tells of errors that came up only after a file
+/// was closed, where the system can.
+#[cfg_attr(not(target_os = "linux"), expect(clippy::unnecessary_wraps, reason = "Linux can"))]
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(std::fs::File::open(folder)?)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = folder;
+    Ok(())
+}
+
 /// Whether `path` lies in the folder of a vault, or is that. It need not exist yet.
 ///
 /// # Errors

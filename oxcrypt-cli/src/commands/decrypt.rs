@@ -8,6 +8,7 @@ use oxcrypt_core::{Follow, Node, VaultOptions, VaultPath};
 use crate::args::DecryptArgs;
 use crate::decrypt::{Folder, Job, Options, Settings};
 use crate::exit::{Failure, Result};
+use crate::file_limit;
 use crate::lock::lock;
 use crate::open;
 use crate::run::{Event, Fatal};
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &DecryptArgs, session: &mut Session) -> Result<()> {
     // Everything is read once, so there is no point in keeping much of it.
     let options = VaultOptions::default().chunk_cache_bytes(0).tree_cache_bytes(TREE_CACHE);
     let source = open::source(&args.vault, &options, session)?;
-    raise_file_limit();
+    file_limit::raise();
     // From here on there is something to tidy up; opening the destination does so itself.
     session.interrupt.on_end(|| ());
     let options = Options { force: args.force, resume: args.resume, vault };
@@ -97,17 +98,4 @@ fn refuse_inside(dest: &Path, vault: &Path) -> Result<()> {
         return Err(Failure::usage("the vault lies in the destination; choose a folder beside it"));
     }
     Ok(())
-}
-
-/// As many files may be open as the system allows, because each folder on the way down holds one.
-fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-        // macOS refuses more, and takes "no limit" for an error.
-        let current =
-            if cfg!(target_os = "macos") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum };
-        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
-    }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use super::host_name::Rules;
+use crate::file_limit;
 use crate::lock::lock;
 use crate::vault_folder::FileId;
 
@@ -61,7 +62,7 @@ impl Destination {
             next: AtomicU64::new(0),
             unfinished: Mutex::default(),
             open_folders: AtomicUsize::new(0),
-            max_folders: max_folders(),
+            max_folders: file_limit::of_folders(),
         };
         destination.refuse_vault(dir)?;
         destination.probe(dir, is_new)?;
@@ -195,19 +196,6 @@ fn is_local(dir: &Dir) -> bool {
 fn is_local(_: &Dir) -> bool {
     // Nobody says, and a sync of each file costs too much where most destinations are local.
     true
-}
-
-/// How many folders may be open, so that files and the vault have their part of what the system allows.
-#[cfg(unix)]
-fn max_folders() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    (limit / 2).clamp(16, 1024)
-}
-
-#[cfg(not(unix))]
-fn max_folders() -> usize {
-    1024
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl Job<'_> {
     /// Takes care of a file. `len` is 0 where it is not known.
     fn file_found(&self, node: &Arc<Node>, name: &str, len: u64, path: Place<'_>, folder: &Arc<Folder>) {
         let name = self.fit(folder, name, path);
-        self.run.counts.found_bytes.fetch_add(len, Ordering::Relaxed);
+        self.run.counts.found(len);
         let (node, folder) = (Arc::clone(node), Arc::clone(folder));
         self.run.queue.push(Found { node, folder, name, len, is_set_aside: false });
     }

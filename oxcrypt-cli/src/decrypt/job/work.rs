@@ -17,7 +17,7 @@ use super::{Found, Job};
 use crate::lock::lock;
 use crate::printable::printable;
 use crate::progress::count;
-use crate::queue::{Pace, Parts, Queue, Task};
+use crate::queue::{Pace, Parts, Task, Undecided};
 use crate::same_time::same_time;
 use crate::source::{Buffer, Opened, Source};
 
@@ -56,7 +56,7 @@ impl Job<'_> {
 
     /// Decrypts a file, or the beginning of one that is to be shared, or sets it aside.
     fn file(&self, found: Found, buffer: &mut Buffer) {
-        let undecided = Undecided(&self.run.queue);
+        let undecided = Undecided::new(&self.run.queue);
         let source = self.hurried.as_ref().filter(|_| !found.is_set_aside).unwrap_or(self.source);
         let (file, to, attributes) = match self.begin(source, &found) {
             Ok(Some(begun)) => begun,
@@ -98,7 +98,13 @@ impl Job<'_> {
     }
 
     /// Sets a file aside that did not answer in a hurry, after so many bytes of it. Of any other the end is told.
-    fn set_aside(&self, found: Found, stopped: Stopped, copied: u64, undecided: Undecided<'_>) {
+    fn set_aside(
+        &self,
+        found: Found,
+        stopped: Stopped,
+        copied: u64,
+        undecided: Undecided<'_, Found, Shared>,
+    ) {
         let is_slow = matches!(&stopped, Stopped::Source(error) if error.is_timeout());
         if self.hurried.is_none() || found.is_set_aside || !is_slow {
             self.run.counts.passed_bytes.fetch_add(found.len.saturating_sub(copied), Ordering::Relaxed);
@@ -247,27 +253,6 @@ impl Job<'_> {
             why.push(format!("{torn}; these are kept"));
         }
         self.run.failed(&path, &why.join("; "));
-    }
-}
-
-/// A file that was begun, until it is known whether it is shared or set aside; also where that is never known.
-struct Undecided<'q>(&'q Queue<Found, Shared>);
-
-impl Undecided<'_> {
-    fn shared(self, parts: Parts<Shared>) {
-        self.0.decided(Some(parts));
-        std::mem::forget(self);
-    }
-
-    fn set_aside(self, found: Found) {
-        self.0.set_aside(found);
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Undecided<'_> {
-    fn drop(&mut self) {
-        self.0.decided(None);
     }
 }
 
