@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -33,8 +33,8 @@ pub(crate) struct Host {
 pub(crate) enum Root {
     /// An entry of a folder.
     Entry(Arc<Folder>, OsString),
-    /// A folder without a name, as `.` and `/` are.
-    Whole(Arc<Folder>),
+    /// A folder, and its name, which `.` and `/` do not have.
+    Folder(Arc<Folder>, Option<OsString>),
 }
 
 /// A folder of the host.
@@ -79,26 +79,26 @@ impl Host {
 
     /// Finds what the command line names. A link there is a link, unless a slash follows it.
     pub(crate) fn find(self: &Arc<Self>, path: &Path) -> io::Result<Root> {
-        let has_name = matches!(path.components().next_back(), Some(Component::Normal(_)));
-        let ends_in_slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
-        let name = path.file_name().filter(|_| has_name && !ends_in_slash);
-        let folder = match (name, path.parent()) {
-            (None, _) => path,
-            (Some(_), Some(parent)) if parent != Path::new("") => parent,
-            (Some(_), _) => Path::new("."),
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let last = bytes.split(|byte| *byte == b'/').rfind(|part| !part.is_empty());
+        let name = path.file_name().filter(|_| !matches!(last, Some(b"." | b"..") | None));
+        let is_entry = name.is_some() && !bytes.ends_with(b"/");
+        let folder = match path.parent().filter(|_| is_entry) {
+            Some(parent) if parent == Path::new("") => Path::new("."),
+            Some(parent) => parent,
+            None => path,
         };
         let (host, folder) = (Arc::clone(self), folder.to_owned());
-        let name = name.map(OsStr::to_owned).or_else(|| path.file_name().map(OsStr::to_owned));
-        let is_inside = has_name && !ends_in_slash;
         // Nobody knows yet whether it answers.
         let opened = self.patiently(true, move || {
             let may_block = LocalStorage::open(&folder)?.habits().may_block;
             let dir = Dir::open_ambient_dir(&folder, ambient_authority())?;
             Folder::new(host, may_block, dir, folder)
-        })?;
+        });
+        let (opened, name) = (Arc::new(opened?), name.map(OsStr::to_owned));
         Ok(match name {
-            Some(name) if is_inside => Root::Entry(Arc::new(opened), name),
-            _ => Root::Whole(Arc::new(opened)),
+            Some(name) if is_entry => Root::Entry(opened, name),
+            name => Root::Folder(opened, name),
         })
     }
 

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test is to panic")]
 
 #[cfg(target_os = "linux")]
+mod broken_off;
+#[cfg(target_os = "linux")]
 #[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/child.rs"]
 #[expect(dead_code, reason = "the tests of the slow store need more of it")]
 mod child;
@@ -12,12 +14,14 @@ mod decrypt;
 mod hanging;
 mod hostile;
 mod keys;
+mod manage;
 #[cfg(target_os = "linux")]
 mod mount;
 mod official;
 mod passphrase;
 #[cfg(target_os = "linux")]
 mod place;
+mod put;
 mod refusals;
 #[cfg(unix)]
 mod signals;

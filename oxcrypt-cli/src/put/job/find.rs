@@ -43,10 +43,10 @@ impl Job<'_> {
     /// Finds what is at `root` and below.
     pub(super) fn find_on_host(&self, root: Root, target: &Target, taken: &mut HashSet<Name>) {
         let level = match root {
-            Root::Whole(folder) => self.fill(&folder, target),
+            Root::Folder(folder, name) => self.fill(&folder, name.as_deref(), target, taken),
             Root::Entry(folder, name) => {
                 let path = || folder.path_of(&name).display().to_string();
-                let to = target.name.clone().or_else(|| self.fit(&folder, &name));
+                let to = target.name.clone().or_else(|| self.fit(&name, &path));
                 let Some(to) = to.filter(|to| self.is_free(taken, to, &path)) else { return };
                 let entry = Entry { folder: &folder, name: &name, directory: &target.directory, to };
                 match folder.stat(&name) {
@@ -64,21 +64,35 @@ impl Job<'_> {
                 levels.pop();
                 continue;
             };
-            let Some(to) = self.fit(folder, &name) else { continue };
-            if self.is_free(taken, &to, &|| folder.path_of(&name).display().to_string()) {
+            let path = || folder.path_of(&name).display().to_string();
+            let Some(to) = self.fit(&name, &path) else { continue };
+            if self.is_free(taken, &to, &path) {
                 let inner = self.entry(&Entry { folder, name: &name, directory, to }, kind);
                 levels.extend(inner);
             }
         }
     }
 
-    /// A folder without a name of its own.
-    fn fill(&self, folder: &Arc<Folder>, target: &Target) -> Option<Level> {
-        let directory = match &target.name {
-            Some(name) => target.directory.enter(name, folder.modified()),
+    /// What is in a folder goes into a directory of its name; into the target itself where neither has one.
+    fn fill(
+        &self,
+        folder: &Arc<Folder>,
+        name: Option<&OsStr>,
+        target: &Target,
+        taken: &mut HashSet<Name>,
+    ) -> Option<Level> {
+        let path = || folder.path().display().to_string();
+        let to = match (&target.name, name) {
+            (Some(name), _) => Some(name.clone()),
+            (None, Some(name)) => Some(self.fit(name, &path)?),
+            (None, None) => None,
+        };
+        let directory = match to {
+            Some(to) if self.is_free(taken, &to, &path) => target.directory.enter(&to, folder.modified()),
+            Some(_) => return None,
             None => Ok(Arc::clone(&target.directory)),
         };
-        self.level(folder, directory, &|| folder.path().display().to_string())
+        self.level(folder, directory, &path)
     }
 
     /// Takes care of one entry. What is in a folder comes next.
@@ -104,9 +118,6 @@ impl Job<'_> {
         match entry.folder.enter(entry.name) {
             Ok(inner) => {
                 let directory = entry.directory.enter(&entry.to, inner.modified());
-                if directory.is_ok() {
-                    count(&self.run.counts.folders);
-                }
                 self.level(&Arc::new(inner), directory, &|| entry.path())
             }
             Err(error) => {
@@ -126,6 +137,7 @@ impl Job<'_> {
             directory.and_then(|directory| Ok((directory, folder.entries().map_err(Stopped::Host)?)));
         match entries {
             Ok((directory, entries)) => {
+                count(&self.run.counts.folders);
                 let (folder, entries, taken) = (Arc::clone(folder), entries.into_iter(), HashSet::new());
                 Some(Level { folder, entries, directory, taken })
             }
@@ -190,8 +202,7 @@ impl Job<'_> {
     }
 
     /// The name to have in the vault; tells where there is none.
-    fn fit(&self, folder: &Folder, name: &OsStr) -> Option<Name> {
-        let path = || folder.path_of(name).display().to_string();
+    fn fit(&self, name: &OsStr, path: &dyn Fn() -> String) -> Option<Name> {
         let Some(text) = name.to_str() else {
             self.run.failed(&path(), "its name is not UTF-8, so no vault can hold it");
             return None;
