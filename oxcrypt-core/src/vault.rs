@@ -348,12 +348,13 @@ impl Vault {
         let (handle, seen) = self.tree.open(node, mode, now)?;
         let registry = &self.resident.registry;
         let is_current = self.observe(node, &seen, now);
-        let opened = |is_current| registry.opened(node.id(), &seen.metadata, is_current);
+        let writable = mode != OpenMode::Read;
+        let is_written = writable || self.files.has_writer(node.id());
+        let opened = |is_current| registry.opened(node.id(), &seen.metadata, is_current, is_written);
         let resident = is_current
             .then(|| self.resident.nodes.unless_changed(seen.ticket, || opened(true)))
             .flatten()
             .unwrap_or_else(|| opened(false));
-        let writable = mode != OpenMode::Read;
         let shared = self.files.join(node, &resident, handle, writable);
         Ok(File::new(shared, Arc::clone(&self.files), writable))
     }

@@ -91,6 +91,11 @@ impl FileContext {
         shared
     }
 
+    /// Whether anybody has the file of a node open for writing.
+    pub(crate) fn has_writer(&self, node: NodeId) -> bool {
+        self.open.get(&node).is_some_and(|shared| shared.is_writable())
+    }
+
     /// The file of this name, if anything of it is unsaved.
     pub(crate) fn unsaved_at(&self, dir: &Node, name: &Name) -> Option<Arc<Shared>> {
         let is_there = |shared: &&Arc<Shared>| {

@@ -33,9 +33,17 @@ impl Registry {
     /// The resident half of the file that storage has just opened and described. Where it is another file by now,
     /// handles of the old one keep what they had. What was told before a change of our own is of no use but to tell
     /// which file it is: then `is_current` is false.
-    pub(crate) fn opened(&self, node: NodeId, metadata: &Metadata, is_current: bool) -> Arc<ResidentFile> {
+    ///
+    /// Where anybody writes, `is_written`, all must share what memory has, or they would write over each other's chunks.
+    pub(crate) fn opened(
+        &self,
+        node: NodeId,
+        metadata: &Metadata,
+        is_current: bool,
+        is_written: bool,
+    ) -> Arc<ResidentFile> {
         // Where the storage tells neither files nor times apart, each handle may have another file.
-        let can_tell = metadata.identity.is_some() || metadata.modified.is_some();
+        let can_tell = is_written || metadata.identity.is_some() || metadata.modified.is_some();
         let is_same = |file: &ResidentFile| {
             let looks_same = can_tell && (!is_current || file.is_same_file(metadata));
             !file.is_another_file(metadata) && (looks_same || file.is_unsaved())

@@ -18,6 +18,7 @@ mod keys;
 mod lab;
 mod manifest;
 mod official;
+mod races;
 mod secrets;
 mod stored;
 mod tree;
