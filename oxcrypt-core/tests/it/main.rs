@@ -19,6 +19,7 @@ mod lab;
 mod manifest;
 mod official;
 mod races;
+mod read_only;
 mod secrets;
 mod stored;
 mod tree;
