@@ -87,7 +87,7 @@ impl Tree {
 
     /// Removes what makes the entry what it is: there is none from then on. Looks first whether its folder holds what is
     /// not ours, but for that of a directory, in which nothing else ever was.
-    fn remove_type_file(&self, stored: &Stored, what: &What) -> Result<()> {
+    pub(super) fn remove_type_file(&self, stored: &Stored, what: &What) -> Result<()> {
         let type_file = stored.type_file(what);
         if stored.shape == Shape::Shortened
             || (stored.shape == Shape::Folder && !matches!(what, What::Directory(_)))

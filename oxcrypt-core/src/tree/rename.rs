@@ -230,19 +230,37 @@ impl Tree {
             match self.storage.rename(&step.from.path, &there.path, Replace::Exchange) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
                 Err(error) => return Err(Error::from(error).at(&there.path)),
-                Ok(()) => {
-                    let Move { source, from, to: (dir, name), change } = step;
-                    let stored = Stored { path: there.path.clone(), shape: from.shape };
-                    let to = At { parent: Arc::clone(dir), name: name.clone(), stored };
-                    change.moved(&source, to, Some(target));
-                    self.note_moved(&source);
-                    // The replaced one is under the old name now.
-                    return self.remove_entry(&Stored { path: from.path, shape: there.shape }, replaced);
-                }
+                Ok(()) => return self.finish_exchange(step, target, there, replaced),
             }
         }
         self.remove_entry(there, replaced)?;
         self.move_to_free_name(step, Some(target))
+    }
+
+    /// Removes the replaced entry, which is under the old name of the other now. Where that fails, all is put back.
+    fn finish_exchange(
+        &self,
+        step: Move<'_>,
+        target: &Arc<Node>,
+        there: &Stored,
+        replaced: &What,
+    ) -> Result<()> {
+        let Move { source, from, to: (dir, name), change } = step;
+        let at = |path: &CiphertextPath, shape| Stored { path: path.clone(), shape };
+        let to = At { parent: Arc::clone(dir), name: name.clone(), stored: at(&there.path, from.shape) };
+        let left = at(&from.path, there.shape);
+        if let Err(error) = self.remove_type_file(&left, replaced) {
+            if self.storage.rename(&from.path, &there.path, Replace::Exchange).is_err()
+                && let Some(back) = source.at()
+            {
+                change.exchanged((&source, to), (target, At { stored: left, ..back }));
+            }
+            return Err(error);
+        }
+        let _removed_or_left_behind = self.remove_folder(&left);
+        change.moved(&source, to, Some(target));
+        self.note_moved(&source);
+        Ok(())
     }
 
     /// Two entries take each other's place, in one step or not at all.

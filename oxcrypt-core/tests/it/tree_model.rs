@@ -276,10 +276,14 @@ proptest! {
         prop_assert_eq!(report.worse_than_repairable(left), Vec::<&crate::checker::Finding>::new());
         let made = outcome(&before, &after, last, &report);
         prop_assert!(made.is_some(), "{:?} failed: {:?}, from {:?}", last, report, before);
-        let made = made.unwrap();
         if done.is_ok() {
             prop_assert!(after.is(&report));
         }
+        // What was written and could not be stored is, now that storage takes it.
+        for file in world.vault.unsaved() {
+            file.flush(Instant::now()).unwrap();
+        }
+        let made = outcome(&before, &after, last, &lab.check(&*storage)).unwrap();
         // What was left half made may be listed as damage, but for memory and for a vault that knows nothing it is the
         // same, and so is everything else.
         let fresh = crate::fixtures::unlock_with(Arc::clone(&world.storage), &VaultOptions::default());
@@ -317,12 +321,18 @@ fn outcome(before: &Model, after: &Model, step: Step, report: &Report) -> Option
             }
             possible.push(empty);
         }
-        // A file over a link, or the reverse: the one that is replaced goes first where a name is shortened.
-        Step::Rename(_, to, Replace::Always) => {
+        // A file over a link, or the reverse: the one that is replaced goes first where a name is shortened, else last,
+        // from the other's place.
+        Step::Rename(from, to, Replace::Always) => {
             let (_, dir, name) = before.resolve(to);
             let mut without = before.clone();
             without.children_mut(dir).remove(&name);
+            let mut exchanged = before.clone();
+            let exchange = Step::Rename(from, to, Replace::Exchange);
             possible.push(without);
+            if exchanged.step(exchange).is_ok() {
+                possible.push(exchanged);
+            }
         }
         _ => {}
     }
