@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use oxcrypt_core::unlock::{KeyFileError, UnlockError};
+use oxcrypt_core::unlock::{KeyFileError, NotAVault, UnlockError};
 use oxcrypt_core::{ErrorKind, VaultPath};
 use oxcrypt_io::volume::{Cause, Error};
 
@@ -150,14 +150,25 @@ impl Failure {
 
 impl From<UnlockError> for Failure {
     fn from(error: UnlockError) -> Self {
-        Self::new(code_of_unlocking(&error), error)
+        Self::new(code_of_unlocking(&error), format_args!("{error}{}", way_out(&error)))
+    }
+}
+
+/// What helps where a key file is lost.
+fn way_out(error: &UnlockError) -> &'static str {
+    match error {
+        UnlockError::NotAVault(NotAVault::NoConfig) => "; else `oxcrypt config rebuild` makes a new one",
+        UnlockError::NotAVault(NotAVault::NoMasterkeyFile) | UnlockError::DamagedMasterkeyFile(_) => {
+            "; else `oxcrypt recovery-key reset-passphrase` makes a new one"
+        }
+        _ => "",
     }
 }
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
-        let code = match &error {
-            KeyFileError::Unlock(error) => code_of_unlocking(error),
+        let code = match error {
+            KeyFileError::Unlock(error) => return error.into(),
             KeyFileError::EmptyPassphrase
             | KeyFileError::PassphraseNotText
             | KeyFileError::ShorteningThreshold { .. }

@@ -29,7 +29,7 @@ pub(crate) struct KeyArgs {
     /// Take the vault's recovery key, 44 words, from a file; "-" is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "PassphraseArgs", help_heading = HEADING)]
     recovery_key_file: Option<PathBuf>,
-    /// Take the vault's key itself from a file: 64 bytes, or 128 hexadecimal digits
+    /// Take the vault's key itself from a file: 64 bytes, or 128 hexadecimal digits; "-" is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["PassphraseArgs", "recovery_key_file"], help_heading = HEADING)]
     raw_key_file: Option<PathBuf>,
 }
@@ -63,7 +63,7 @@ impl KeyArgs {
 
     /// Whether standard input is read to its end for it.
     pub(crate) fn takes_stdin(&self) -> bool {
-        is_stdin(self.recovery_key_file.as_deref())
+        is_stdin(self.recovery_key_file.as_deref()) || is_stdin(self.raw_key_file.as_deref())
     }
 
     /// Whether any of it comes from standard input.
@@ -134,8 +134,7 @@ fn is_stdin(path: Option<&Path>) -> bool {
 
 fn recovery_key(path: Option<&Path>, interrupt: &Interrupt) -> Result<MasterKey> {
     let typed = match path {
-        Some(_) if is_stdin(path) => whole(standard_input()?, "standard input")?,
-        Some(path) => whole(open(path)?, &path.display().to_string())?,
+        Some(path) => from_file(path)?,
         None => ask("Recovery key: ", "--recovery-key-file", interrupt)?,
     };
     let words = std::str::from_utf8(&typed).map_err(|_| Failure::wrong_key("the recovery key is no text"))?;
@@ -143,7 +142,7 @@ fn recovery_key(path: Option<&Path>, interrupt: &Interrupt) -> Result<MasterKey>
 }
 
 fn raw_key(path: &Path) -> Result<MasterKey> {
-    let content = whole(open(path)?, &path.display().to_string())?;
+    let content = from_file(path)?;
     let none = || {
         Failure::wrong_key(format_args!(
             "{} holds no raw key: 64 bytes, or 128 hexadecimal digits",
@@ -162,9 +161,14 @@ fn raw_key(path: &Path) -> Result<MasterKey> {
     Ok(MasterKey::from_raw(&raw))
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path)
-        .map_err(|error| Failure::usage(format_args!("cannot read the key from {}: {error}", path.display())))
+fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    if is_stdin(Some(path)) {
+        return whole(standard_input()?, "standard input");
+    }
+    let name = path.display().to_string();
+    let file = File::open(path)
+        .map_err(|error| Failure::usage(format_args!("cannot read the key from {name}: {error}")))?;
+    whole(file, &name)
 }
 
 /// Reads a small file to its end.

@@ -177,12 +177,27 @@ mod tests {
     }
 
     proptest! {
+        // Words are looked up one by one, which takes its time without optimisation.
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn every_key_round_trips(key in proptest::array::uniform32(any::<u8>()), mac in proptest::array::uniform32(any::<u8>())) {
             let raw: [u8; MasterKey::LEN] = [key, mac].concat().try_into().unwrap();
             let words = RecoveryKey::of(&MasterKey::from_raw(&raw));
             prop_assert!(words.words().len() <= WORD_COUNT * (LONGEST_WORD + 1));
             prop_assert_eq!(read(words.words()), Ok(raw));
+        }
+
+        #[test]
+        fn whatever_is_no_recovery_key_is_refused(text in ".{0,400}", words in proptest::collection::vec(0..4_096usize, 44)) {
+            prop_assert!(read(&text).is_err());
+            // Of so many words that exist, one text in 65,536 is one.
+            let all: Vec<&str> = WORDS.lines().collect();
+            let text = words.iter().map(|word| all[*word]).collect::<Vec<_>>().join(" ");
+            match read(&text) {
+                Ok(raw) => prop_assert!(RecoveryKey::of(&MasterKey::from_raw(&raw)).words() == text),
+                Err(error) => prop_assert_eq!(error, InvalidRecoveryKey::CheckBytes),
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(command: &PassphraseCommand, session: &mut Session) -> Result<
 fn change(args: &ChangeArgs, session: &Session) -> Result<()> {
     if args.vault.key.takes_stdin() && args.new.is_from_stdin() {
         return Err(Failure::usage(
-            "a recovery key takes all of standard input; take the passphrase from elsewhere",
+            "the key takes all of standard input; take the new passphrase from elsewhere",
         ));
     }
     let vault = &args.vault;

@@ -63,7 +63,7 @@ fn check(args: &ValidateArgs, session: &Session) -> Result<()> {
 fn reset(args: &ResetArgs, session: &Session) -> Result<()> {
     if args.key.takes_stdin() && args.new.is_from_stdin() {
         return Err(Failure::usage(
-            "a recovery key takes all of standard input; take the passphrase from elsewhere",
+            "the key takes all of standard input; take the new passphrase from elsewhere",
         ));
     }
     let locked = open::find(&args.vault, Reader::Command, open::PATIENCE)?;

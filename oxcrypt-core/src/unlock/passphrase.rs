@@ -89,3 +89,40 @@ impl Locked {
         confirmed(KeyFile::Masterkey, written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::{BlockStorage, EntryKind, MemoryStorage};
+    use crate::testing::{Recipe, VaultBuilder};
+
+    /// The version in the masterkey file after a change of passphrase, where it was `version`, and authentic or not.
+    fn version_after(version: u32, is_authentic: bool) -> u32 {
+        let (storage, cheap) = (Arc::new(MemoryStorage::default()), ScryptParams { cost: 2, block_size: 8 });
+        VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+        let key = MasterKey::from_raw(Recipe::default().key);
+        let mut file = MasterkeyFile::create(&key, b"passphrase", cheap, version).unwrap();
+        if !is_authentic {
+            file = file.replace(&format!("\"version\": {version}"), "\"version\": 3");
+        }
+        let path = crate::CiphertextPath::root().push(KeyFile::Masterkey.name());
+        storage.remove(&path, EntryKind::File).unwrap();
+        storage.write_new(&path, file.as_bytes()).unwrap();
+        let locked = Locked::read(Arc::clone(&storage) as _).unwrap();
+        locked.set_passphrase(&key, &Passphrase::new("another"), Some(cheap)).unwrap();
+        let Ok(Content::Bytes(bytes)) = KeyFile::Masterkey.read(&*storage) else { panic!("it is there") };
+        let file = MasterkeyFile::parse(&bytes).unwrap();
+        assert!(file.version_is_authentic(&key));
+        file.version
+    }
+
+    #[test]
+    fn the_version_is_kept_unless_somebody_changed_it() {
+        assert_eq!(version_after(999, true), 999);
+        // As a migration leaves it that was stopped before its last step.
+        assert_eq!(version_after(7, true), 7);
+        assert_eq!(version_after(7, false), 999);
+    }
+}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::crypto::{CipherCombo, MasterKey};
 use oxcrypt_core::storage::{
-    Attributes, BlockStorage, Crash, EntryKind, FaultyStorage, MemoryStorage, Method, Verdict,
+    Attributes, BlockStorage, Crash, EntryKind, FaultyStorage, Gate, MemoryStorage, Method, Verdict,
 };
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::unlock::{

@@ -247,3 +247,24 @@ fn a_vault_begun_with_another_suite_is_finished_with_this_one() {
         state(&image).iter().filter_map(|(_, bytes)| bytes.as_ref().map(Vec::len)).collect();
     assert!(lens.contains(&68), "the root's id was written with it: {lens:?}");
 }
+
+#[test]
+fn a_config_that_comes_meanwhile_is_never_replaced() {
+    let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+    let gate = Arc::new(Gate::default());
+    let held = Arc::clone(&gate);
+    storage.on_call(move |call| match (call.method, call.path.as_str()) {
+        (Method::Sync, "vault.cryptomator.tmp") => Verdict::Hold(Arc::clone(&held)),
+        _ => Verdict::Pass,
+    });
+    let creating = {
+        let storage = Arc::clone(&storage);
+        std::thread::spawn(move || unlock::create(&*storage, &phrase("x"), &new_vault()).map(drop))
+    };
+    gate.wait_for(1);
+    storage.write_new(&path(CONFIG), b"somebody else's").unwrap();
+    gate.open();
+    assert!(matches!(creating.join().unwrap(), Err(KeyFileError::IsAVault)));
+    assert_eq!(read(&*storage, CONFIG), b"somebody else's");
+    assert!(!names(&*storage).iter().any(|name| has_ending(name, "tmp")));
+}
