@@ -187,7 +187,9 @@ impl ResidentFile {
         let state = self.state();
         let index = len / PAYLOAD_LEN;
         let is_cut_in_two = !len.is_multiple_of(PAYLOAD_LEN) && len < state.content.valid;
-        (is_cut_in_two && state.unsaved.chunk(index).is_none()).then_some(index)
+        let is_known = state.unsaved.chunk(index).is_some()
+            || self.chunks.get(state.content.id, ChunkIndex(index)).is_some();
+        (is_cut_in_two && !is_known).then_some(index)
     }
 
     /// Cuts the file to `len`, more than nothing and less than it has. `end` is the chunk that has the new end, where
@@ -205,8 +207,10 @@ impl ResidentFile {
             let is_current = |base: &Base<'_>| {
                 base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
             };
-            let Some(base) = end.filter(is_current) else { return Ok(false) };
-            self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
+            let read = end.filter(is_current).map(|base| ClearChunk::clone(base.chunk));
+            let known = read.or_else(|| self.chunks.get(state.content.id, ChunkIndex(index)));
+            let Some(chunk) = known else { return Ok(false) };
+            self.insert_unsaved(state, index, Arc::new(whole(&chunk)));
         }
         let removed = state.unsaved.chunks.split_off(&len.div_ceil(PAYLOAD_LEN));
         self.budget.give_back(removed.len() * CHUNK);

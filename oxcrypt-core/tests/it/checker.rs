@@ -223,13 +223,13 @@ impl Walk<'_> {
             let at = path.join(&name).unwrap();
             match (name.as_str(), kind) {
                 ("dirid.c9r", EntryKind::File) => self.dir_id_backup(&at, id),
-                (long, EntryKind::File | EntryKind::Directory) if long.ends_with(".c9r") => {
+                (long, EntryKind::File | EntryKind::Directory) if ends_with(long, ".c9r") => {
                     if long.len() > self.threshold {
                         self.find(What::WronglySpelled, &at);
                     }
                     self.entry(id, shown, &at, long, kind, false);
                 }
-                (short, EntryKind::Directory) if short.ends_with(".c9s") => self.shortened(id, shown, &at),
+                (short, EntryKind::Directory) if ends_with(short, ".c9s") => self.shortened(id, shown, &at),
                 _ => self.find(What::Foreign, &at),
             }
         }
@@ -259,7 +259,7 @@ impl Walk<'_> {
         if !has_type {
             return self.find(What::EmptyNode, at);
         }
-        if at.file_name() != Some(&hash) || !long.ends_with(".c9r") {
+        if at.file_name() != Some(&hash) || !ends_with(&long, ".c9r") {
             return self.find(What::LongName, at);
         }
         if long.len() <= self.threshold {
@@ -421,6 +421,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Suffixes are written in small letters, always.
+fn ends_with(name: &str, suffix: &str) -> bool {
+    name.ends_with(suffix)
 }
 
 #[test]

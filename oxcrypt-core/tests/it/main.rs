@@ -7,6 +7,7 @@ mod changes;
 mod checker;
 mod content;
 mod cost;
+mod cost_of_changes;
 mod crash;
 mod damaged;
 mod file_model;

@@ -18,17 +18,17 @@ const P: usize = 32_768;
 /// Nothing that is asked here takes long: after this it is stuck.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Holds the first call that `is_it` tells, as `hold` says, and lets all others pass.
+/// Holds the first call that `is_it` tells, as `verdict` says, and lets all others pass.
 fn hold_first(
     storage: &FaultyStorage,
     is_it: impl Fn(&Call) -> bool + Send + Sync + 'static,
-    hold: impl Fn(Arc<Gate>) -> Verdict + Send + Sync + 'static,
+    verdict: impl Fn(Arc<Gate>) -> Verdict + Send + Sync + 'static,
 ) -> Arc<Gate> {
     let gate = Arc::new(Gate::default());
-    let (held, is_first) = (Arc::clone(&gate), AtomicBool::new(true));
+    let (held, is_unused) = (Arc::clone(&gate), AtomicBool::new(true));
     storage.on_call(move |call| {
-        if is_it(call) && is_first.swap(false, Ordering::Relaxed) {
-            hold(Arc::clone(&held))
+        if is_it(call) && is_unused.swap(false, Ordering::Relaxed) {
+            verdict(Arc::clone(&held))
         } else {
             Verdict::Pass
         }
