@@ -264,7 +264,7 @@ fn one_draft(made: &Made) -> String {
     let name = loop {
         assert!(started.elapsed() < Duration::from_mins(1), "it has begun the file");
         // More than is waited for, so that the file comes into being.
-        input.write_all(&[7; 100_000]).unwrap();
+        input.write_all(&pattern(100_000)).unwrap();
         if let Some(name) = made.names().into_iter().find(|name| name.starts_with(".oxcrypt-put-")) {
             break name;
         }
