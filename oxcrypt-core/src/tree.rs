@@ -109,39 +109,39 @@ impl Tree {
     }
 
     fn look_up(&self, dir: &Arc<Node>, name: &Name, now: Instant, waits: Waits) -> Result<Looked> {
-        self.until_unchanged(dir, name, now, waits, |id| self.ask_for(dir, id, name, now, waits))
+        self.unovertaken(dir, name, now, waits, |id, waits| self.ask_for(dir, id, name, now, waits))
     }
 
     /// The node of a listed entry. Costs nothing for plain files, and for what memory knows.
     pub(crate) fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Arc<Node>> {
-        let ask = |_: &DirId| self.ask_listed(dir, found, now);
-        self.until_unchanged(dir, &found.name, now, Waits::ForTurn, ask).map(|(node, _)| node)
+        let ask = |_: &DirId, _| self.ask_listed(dir, found, now);
+        self.unovertaken(dir, &found.name, now, Waits::ForTurn, ask).map(|(node, _)| node)
     }
 
-    /// Asks until the answer is one that no change of our own has overtaken, and takes it. From the second time on it
-    /// asks behind the directory's turn, so that it comes to an end.
-    fn until_unchanged(
+    /// Asks, and takes the answer if no change of our own has overtaken it. If one has, or perhaps, it asks once more
+    /// behind the directory's turn, when nothing can: other directories may be changed all the time, or for as long as
+    /// storage hangs, and nobody waits for those.
+    fn unovertaken(
         &self,
         dir: &Arc<Node>,
         name: &Name,
         now: Instant,
         waits: Waits,
-        ask: impl Fn(&DirId) -> Result<Answer>,
+        ask: impl Fn(&DirId, Waits) -> Result<Answer>,
     ) -> Result<Looked> {
         let id = directory_id(dir)?;
-        let mut turn = None;
-        loop {
+        if waits == Waits::ForTurn {
             let ticket = self.cache.look_at_name(id, name, now);
             let content = self.cache.look_at_content(id, name, now);
-            let answer = ask(id);
+            let answer = ask(id, waits);
             let take = || answer.and_then(|answer| self.take(dir, id, name, answer, content, now));
             if let Some(looked) = self.cache.unless_changed(ticket, take) {
                 return looked;
             }
-            if waits == Waits::ForTurn && turn.is_none() {
-                turn = Some(self.turns.shared(Subject::Directory(id.clone())));
-            }
         }
+        let _turn = (waits == Waits::ForTurn).then(|| self.turns.shared(Subject::Directory(id.clone())));
+        let content = self.cache.look_at_content(id, name, now);
+        ask(id, Waits::ForNothing).and_then(|answer| self.take(dir, id, name, answer, content, now))
     }
 
     /// Takes an answer into the caches.
@@ -224,18 +224,18 @@ impl Tree {
 
     fn list_now(&self, dir: &Arc<Node>, now: Instant, waits: Waits) -> Result<Arc<Listing>> {
         let id = directory_id(dir)?;
-        let mut turn = None;
-        loop {
+        let scan = || self.scan(id, now).map(Arc::new);
+        let keep = |listing: &Arc<Listing>| self.cache.insert_listing(id, listing);
+        if waits == Waits::ForTurn {
             let ticket = self.cache.look_at_directory(id, now);
-            let scanned = self.scan(id, now).map(Arc::new);
-            let take = || scanned.inspect(|listing| self.cache.insert_listing(id, listing));
-            if let Some(listing) = self.cache.unless_changed(ticket, take) {
+            let scanned = scan();
+            if let Some(listing) = self.cache.unless_changed(ticket, || scanned.inspect(keep)) {
                 return listing;
             }
-            if waits == Waits::ForTurn && turn.is_none() {
-                turn = Some(self.turns.shared(Subject::Directory(id.clone())));
-            }
         }
+        // As in `unovertaken`.
+        let _turn = (waits == Waits::ForTurn).then(|| self.turns.shared(Subject::Directory(id.clone())));
+        scan().inspect(keep)
     }
 
     /// Asks for length and times, without opening anything.

@@ -21,6 +21,7 @@ mod manifest;
 mod official;
 mod races;
 mod read_only;
+mod regressions;
 mod secrets;
 mod stored;
 mod tree;
