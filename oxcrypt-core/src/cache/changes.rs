@@ -23,6 +23,8 @@ struct State {
 struct Cell {
     begun: u64,
     running: u32,
+    /// When the last one began that was not of content alone.
+    changed: Option<Instant>,
 }
 
 /// When a question began, as changes count.
@@ -34,6 +36,13 @@ pub(crate) struct Ticket {
 }
 
 const CELLS: usize = 1_024;
+
+impl State {
+    fn moment(&self, now: Instant) -> Instant {
+        let after = self.latest.and_then(|latest| latest.checked_add(Duration::from_nanos(1)));
+        after.map_or(now, |after| after.max(now))
+    }
+}
 
 impl Changes {
     pub(crate) fn new() -> Self {
@@ -57,13 +66,28 @@ impl Changes {
         is_current.then(fill)
     }
 
-    /// Begins a change of these cells.
-    pub(super) fn begin(&self, cells: &[usize]) {
+    /// Does `fill` if what was learnt of `thing` at `since` has not been changed, and no change begins before it is done.
+    /// It must be short.
+    pub(super) fn unless_changed_since<T>(
+        &self,
+        thing: &impl Hash,
+        since: Instant,
+        fill: impl FnOnce() -> T,
+    ) -> Option<T> {
+        let state = self.lock();
+        let cell = state.cells.get(self.cell(thing))?;
+        (cell.running == 0 && cell.changed <= Some(since)).then(fill)
+    }
+
+    /// Begins a change of these cells: at `now`, unless it is one of content alone.
+    pub(super) fn begin(&self, cells: &[usize], now: Option<Instant>) {
         let mut state = self.lock();
+        let changed = now.map(|now| state.moment(now));
         for cell in cells {
             if let Some(cell) = state.cells.get_mut(*cell) {
                 cell.begun += 1;
                 cell.running += 1;
+                cell.changed = cell.changed.max(changed);
             }
         }
     }
@@ -80,8 +104,7 @@ impl Changes {
 
     /// A moment later than that of any question so far, and not before `now`.
     pub(super) fn moment(&self, now: Instant) -> Instant {
-        let after = self.lock().latest.and_then(|latest| latest.checked_add(Duration::from_nanos(1)));
-        after.map_or(now, |after| after.max(now))
+        self.lock().moment(now)
     }
 
     pub(super) fn cell(&self, thing: &impl Hash) -> usize {
@@ -103,13 +126,29 @@ mod tests {
         let cells = [changes.cell(&"name")];
         let before = changes.look(&"name", now);
         assert_eq!(changes.unless_changed(before, || 1), Some(1));
-        changes.begin(&cells);
+        changes.begin(&cells, Some(now));
         let during = changes.look(&"name", now);
         assert_eq!(changes.unless_changed(before, || 1), None);
         changes.end(&cells);
         assert_eq!(changes.unless_changed(before, || 1), None);
         assert_eq!(changes.unless_changed(during, || 1), None);
         assert_eq!(changes.unless_changed(changes.look(&"name", now), || 1), Some(1));
+    }
+
+    #[test]
+    fn what_was_learnt_before_a_change_is_not_taken_after_it() {
+        let (changes, before) = (Changes::new(), Instant::now());
+        let (change, after) = (before + Duration::from_secs(1), before + Duration::from_secs(2));
+        let cells = [changes.cell(&"name")];
+        let is_taken = |since| changes.unless_changed_since(&"name", since, || ()).is_some();
+        assert!(is_taken(before));
+        changes.begin(&cells, Some(change));
+        assert!(!is_taken(before) && !is_taken(after));
+        changes.end(&cells);
+        assert!(!is_taken(before) && is_taken(change) && is_taken(after));
+        changes.begin(&cells, None);
+        changes.end(&cells);
+        assert!(is_taken(change), "content has no part in it");
     }
 
     #[test]

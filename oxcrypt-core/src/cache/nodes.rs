@@ -97,10 +97,16 @@ impl NodeCache {
 
     /// The node of a listed entry, if it needs no question: its kind is plain, or is known.
     pub(crate) fn node_of(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Option<Arc<Node>> {
+        let id = dir.dir_id()?;
         if found.kind().is_some() {
-            return Some(self.insert(dir, &found.name, &found.stored, &What::File, found.since));
+            // A listing that somebody holds may be older than what we have done since: then only storage can tell.
+            let insert = || self.insert(dir, &found.name, &found.stored, &What::File, found.since);
+            let node = self.changes.unless_changed_since(&(id, &found.name), found.since, insert);
+            if node.is_some() {
+                return node;
+            }
         }
-        let known = self.entries.get(&(dir.dir_id()?.clone(), found.name.clone()));
+        let known = self.entries.get(&(id.clone(), found.name.clone()));
         self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))
     }
 

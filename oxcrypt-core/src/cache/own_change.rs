@@ -33,7 +33,7 @@ impl NodeCache {
             .collect();
         cells.sort_unstable();
         cells.dedup();
-        self.changes.begin(&cells);
+        self.changes.begin(&cells, Some(now));
         OwnChange { cache: self, names, cells, now, is_known: false }
     }
 
@@ -42,7 +42,7 @@ impl NodeCache {
     pub(crate) fn begin_content_change(&self, node: &Node) -> ContentChange<'_> {
         let cells = node.at().map(|at| self.changes.cell(&content_of(&dir_id(&at.parent), &at.name)));
         let cells: Vec<usize> = cells.into_iter().collect();
-        self.changes.begin(&cells);
+        self.changes.begin(&cells, None);
         ContentChange { cache: self, cells }
     }
 }

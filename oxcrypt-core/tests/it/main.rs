@@ -19,6 +19,8 @@ mod keys;
 mod lab;
 mod manifest;
 mod official;
+mod old_listings;
+
 mod races;
 mod read_only;
 mod regressions;
