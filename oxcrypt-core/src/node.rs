@@ -142,15 +142,11 @@ impl Node {
     /// Where it is in the vault; the root's path for what is gone.
     ///
     /// Where several entries refer to one directory, as sync clients make copies, what is in it is in all of them, and
-    /// this is the path by which it was first found.
+    /// this is the path by which it was last found.
     #[must_use]
     pub fn path(&self) -> VaultPath {
-        let mut names: Vec<Name> = Vec::new();
-        let mut next = self.at();
-        while let Some(At { parent, name, .. }) = next {
-            names.push(name);
-            next = parent.at();
-        }
+        let above = self.ancestors().filter_map(|node| node.name());
+        let names: Vec<Name> = self.name().into_iter().chain(above).collect();
         names.into_iter().rev().collect()
     }
 
@@ -198,9 +194,43 @@ impl Node {
         drop(was);
     }
 
+    /// Takes note that it was found in `dir`. That may be another node of the directory than before, because what others
+    /// move is another one then; what lies in it is the same.
+    pub(crate) fn found_in(&self, dir: &Arc<Self>) {
+        let is_known = matches!(&*self.read(), Place::At(at) if Arc::ptr_eq(&at.parent, dir));
+        // Damaged vaults have entries that lead back up.
+        let leads_up = || dir.id == self.id || dir.ancestors().any(|above| above.id == self.id);
+        if is_known || leads_up() {
+            return;
+        }
+        let mut place = self.place.write().unwrap_or_else(PoisonError::into_inner);
+        let was = match &mut *place {
+            Place::At(at) if at.parent.dir_id() == dir.dir_id() => {
+                Some(std::mem::replace(&mut at.parent, Arc::clone(dir)))
+            }
+            // We have moved it meanwhile.
+            _ => None,
+        };
+        drop(place);
+        // Not under the lock: this may be the last that holds it.
+        drop(was);
+    }
+
     /// The directories it lies in, from the nearest up to the root.
     pub(crate) fn ancestors(&self) -> impl Iterator<Item = Arc<Self>> + use<> {
-        std::iter::successors(self.parent(), |node| node.parent())
+        // Should others move two directories into each other while threads of ours look on, memory may have a circle:
+        // whoever stays where the others pass is met again.
+        let mut next = self.parent();
+        let (mut stays, mut passed, mut until) = (None::<NodeId>, 0_u64, 1_u64);
+        std::iter::from_fn(move || {
+            let node = next.take().filter(|node| stays != Some(node.id))?;
+            passed += 1;
+            if passed == until {
+                (stays, passed, until) = (Some(node.id), 0, 2 * until);
+            }
+            next = node.parent();
+            Some(node)
+        })
     }
 
     /// Takes note that its entry may not survive a power loss, and where it is new, a directory's content directory.

@@ -90,7 +90,11 @@ impl NodeCache {
             }
         }
         match known {
-            Some(known) => Probe::Ready(known.value.ok_or_else(|| ErrorKind::NotFound.into())),
+            Some(Stamped { value: Some(node), .. }) => {
+                node.found_in(dir);
+                Probe::Ready(Ok(node))
+            }
+            Some(Stamped { value: None, .. }) => Probe::Ready(Err(ErrorKind::NotFound.into())),
             None => Probe::Absent,
         }
     }
@@ -107,7 +111,9 @@ impl NodeCache {
             }
         }
         let known = self.entries.get(&(id.clone(), found.name.clone()));
-        self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))
+        let node = self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))?;
+        node.found_in(dir);
+        Some(node)
     }
 
     /// A fresh listing, with our own changes.
@@ -176,6 +182,7 @@ impl NodeCache {
             Some(_) => Arc::new(new()),
             None => {
                 let node = self.live.get_or_insert(key.clone(), same, new);
+                node.found_in(parent);
                 keep(&self.entries, key, Some(Arc::clone(&node)), weight_of(name, stored), since);
                 node
             }

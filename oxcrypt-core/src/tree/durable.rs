@@ -1,6 +1,6 @@
 //! Making entries survive a power loss: they themselves, and every directory that leads to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -54,8 +54,8 @@ impl Tree {
     ///
     /// By their places of now: a list of paths would be of no use after a rename.
     pub(crate) fn sync_entry(&self, node: &Arc<Node>) -> Result<()> {
-        let mut next = Some(Arc::clone(node));
-        while let Some(node) = next {
+        let (mut next, mut met) = (Some(Arc::clone(node)), HashSet::new());
+        while let Some(node) = next.filter(|node| met.insert(node.id())) {
             self.sync_content_dir(&node)?;
             once(&node.entry_unsynced, || self.sync_own_entry(&node, Above::Too))?;
             self.unsynced.lock().remove(&node.id());

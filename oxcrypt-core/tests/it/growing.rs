@@ -1,11 +1,11 @@
 //! A vault that changes: every entry is what the calls before have made of it, in memory and in storage.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::storage::{BlockStorage, MemoryStorage, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{ErrorKind, Name, Node, NodeKind, Stored, Vault};
+use oxcrypt_core::{ErrorKind, Follow, Name, Node, NodeKind, Stored, Vault, VaultPath};
 
 use crate::fixtures::unlock;
 
@@ -100,4 +100,25 @@ fn regression_a_new_file_is_unsaved_until_its_header_is_stored() {
     assert_eq!(unsaved.flush(now).unwrap(), Stored::InPlace);
     assert_eq!(storage.metadata(&path).unwrap().len, 68);
     assert_eq!(vault.unsaved().len(), 0);
+}
+
+#[test]
+fn regression_what_lies_in_a_directory_that_others_moved_lies_where_that_is_now() {
+    let (storage, vault) = vault(220);
+    let (root, now) = (vault.root(), Instant::now());
+    let moved = vault.make_dir(&root, &name("moved"), now).unwrap();
+    let inner = vault.make_dir(&moved, &name("inner"), now).unwrap();
+    let other = vault.make_dir(&root, &name("other"), now).unwrap();
+    let others = unlock(Arc::clone(&storage) as Arc<dyn BlockStorage>, "passphrase");
+    let to = others.lookup(&others.root(), &name("other"), now).unwrap();
+    others.rename((&others.root(), &name("moved")), (&to, &name("moved")), Replace::Never, now).unwrap();
+
+    // Nothing is believed any more, but the node is the same as long as somebody holds it.
+    let now = now + Duration::from_mins(1);
+    let path = VaultPath::parse("/other/moved/inner").unwrap();
+    assert!(Arc::ptr_eq(&vault.resolve(&path, Follow::Always, now).unwrap(), &inner));
+    assert_eq!(inner.path(), path);
+    let into_itself = vault.rename((&root, &name("other")), (&inner, &name("other")), Replace::Never, now);
+    assert_eq!(into_itself.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(other.path(), VaultPath::parse("/other").unwrap());
 }
