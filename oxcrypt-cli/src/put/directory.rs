@@ -19,8 +19,8 @@ pub(crate) struct Filling {
     pub(crate) fresh: Option<Source>,
     /// Each file and directory is made durable on its own, because nothing does so for all of them at the end.
     pub(crate) syncs_each: bool,
-    /// Why a directory could not be made durable.
-    unsynced: Mutex<Option<Error>>,
+    /// Directories that could not be made durable, and why.
+    unsynced: Mutex<Vec<(String, Error)>>,
 }
 
 /// A directory of the vault. When the last one who works in it is done, it gets its time.
@@ -41,9 +41,9 @@ impl Filling {
         Arc::new(Self { source: source.clone(), drafts, fresh, syncs_each, unsynced: Mutex::default() })
     }
 
-    /// Why not all is durable.
-    pub(crate) fn take_unsynced(&self) -> Option<Error> {
-        lock(&self.unsynced).take()
+    /// The directories that could not be made durable so far, and why.
+    pub(crate) fn take_unsynced(&self) -> Vec<(String, Error)> {
+        std::mem::take(&mut *lock(&self.unsynced))
     }
 }
 
@@ -126,7 +126,7 @@ impl Directory {
         if self.filling.syncs_each
             && let Err(error) = self.filling.source.sync_dir(&self.node)
         {
-            lock(&self.filling.unsynced).get_or_insert(error);
+            lock(&self.filling.unsynced).push((self.node.path().to_string(), error));
         }
     }
 }

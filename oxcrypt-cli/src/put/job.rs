@@ -103,10 +103,10 @@ impl<'j> Job<'j> {
             drop(target);
         };
         self.run.go(self.settings.workers, || self.work(), find)?;
-        match self.filling.take_unsynced() {
-            Some(error) => Err(Fatal::Destination(error.to_string())),
-            None => Ok(()),
+        for (path, error) in self.filling.take_unsynced() {
+            self.stopped(&path, &Stopped::Vault(error));
         }
+        Ok(())
     }
 
     fn source(&self) -> &Source {

@@ -20,7 +20,7 @@ fn has_hot_files(dest: &Path) -> bool {
     (0..HOT_FILES).all(|number| read(number).is_ok_and(|content| content == hot_content(number)))
 }
 
-fn oxcrypt(scene: &Scene, words: &[&str]) -> Command {
+pub(crate) fn oxcrypt(scene: &Scene, words: &[&str]) -> Command {
     let mut command = Command::new(OXCRYPT);
     command.args(words).args(["--passphrase-env", "PASSPHRASE"]).env("PASSPHRASE", PASSPHRASE);
     command.arg(scene.vault());
@@ -232,12 +232,12 @@ fn ctrl_c_ends_each_command_within_a_second_or_so_while_storage_hangs() {
 }
 
 /// Whether a process has ended, or waits for nothing but threads of it that hang in the kernel.
-fn is_over(child: &Child) -> bool {
+pub(crate) fn is_over(child: &Child) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
     stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
 }
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }

@@ -24,6 +24,7 @@ mod callers;
 mod commands;
 mod ending;
 mod mounted;
+mod putting;
 mod queues;
 mod scene;
 mod session_threads;
