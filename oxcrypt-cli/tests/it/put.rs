@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, SystemTime};
+use std::process::{Child, ChildStdin, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::DirId;
 
@@ -238,7 +238,10 @@ fn a_vault_is_not_put_into_itself() {
 fn what_a_killed_run_has_left_over_is_removed_by_the_next_and_nothing_else_is() {
     let made = empty();
     made.write("file", "one");
-    let name = one_draft(&made);
+    let stream = Stream::start(&made);
+    let name = stream.draft.clone();
+    assert_eq!(stream.end(), Some(0));
+    assert_eq!(made.run(&["rm"], &["/stream"]).code, Some(0));
     let others = name.replace(".oxcrypt-put-", ".oxcrypt-put-0");
     // Put under their names by a rename, for no put takes them along.
     for left in [&name, &others, &".oxcrypt-put-notes".to_owned()] {
@@ -255,24 +258,64 @@ fn what_a_killed_run_has_left_over_is_removed_by_the_next_and_nothing_else_is() 
     assert_eq!(made.names(), [".oxcrypt-put-notes", "file"]);
 }
 
-/// The name of a file that is not whole, as this machine makes them.
-fn one_draft(made: &Made) -> String {
-    let mut command = made.command(&["put"], &["-", "/stream"]);
-    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let started = std::time::Instant::now();
-    let name = loop {
-        assert!(started.elapsed() < Duration::from_mins(1), "it has begun the file");
-        // More than is waited for, so that the file comes into being.
-        input.write_all(&pattern(100_000)).unwrap();
-        if let Some(name) = made.names().into_iter().find(|name| name.starts_with(".oxcrypt-put-")) {
-            break name;
+/// A put that waits for more of its standard input.
+struct Stream {
+    child: Child,
+    input: ChildStdin,
+    /// What its file is called until it is whole.
+    draft: String,
+}
+
+impl Stream {
+    fn start(made: &Made) -> Self {
+        let mut command = made.command(&["put", "--quiet"], &["-", "/stream"]);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let started = Instant::now();
+        loop {
+            assert!(started.elapsed() < Duration::from_mins(1), "it has begun the file");
+            // Some of it goes to storage before the rest has come.
+            input.write_all(&pattern(100_000)).unwrap();
+            if let Some(draft) = made.names().into_iter().find(|name| name.starts_with(".oxcrypt-put-")) {
+                return Self { child, input, draft };
+            }
         }
-    };
-    drop(input);
-    assert!(child.wait().unwrap().success());
-    assert_eq!(made.run(&["rm"], &["/stream"]).code, Some(0));
-    name
+    }
+
+    fn end(self) -> Option<i32> {
+        let Self { mut child, input, .. } = self;
+        drop(input);
+        child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn one_command_at_a_time_changes_a_vault_and_everybody_reads() {
+    let made = empty();
+    made.write("file", "one");
+    let stream = Stream::start(&made);
+    for (args, more) in [(&["mkdir"][..], &["/dir"][..]), (&["rm", "-r", "--yes"], &["/dir"])] {
+        let ended = made.run(args, more);
+        assert_eq!(ended.code, Some(6), "{args:?} {}", ended.err);
+        assert!(ended.err.contains("(put)"), "{}", ended.err);
+    }
+    assert_eq!(made.put(&[], &["file"], "/").code, Some(6));
+    assert_eq!(made.names(), [stream.draft.clone()]);
+    assert_eq!(stream.end(), Some(0));
+    assert_eq!(made.run(&["mkdir"], &["/dir"]).code, Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_put_that_waits_for_its_standard_input_can_be_interrupted() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let made = empty();
+    let before = names_below(&made.vault());
+    let mut stream = Stream::start(&made);
+    kill_process(Pid::from_child(&stream.child), Signal::INT).unwrap();
+    // Nothing more comes, and nothing ends.
+    assert_eq!(stream.child.wait().unwrap().code(), Some(130));
+    assert_eq!(names_below(&made.vault()), before);
 }
 
 /// Gives everything in a vault a time.
