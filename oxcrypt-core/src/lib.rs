@@ -241,6 +241,7 @@ mod ciphertext_path;
 mod cleartext;
 mod config;
 mod content_dir;
+mod durability;
 mod error;
 mod file;
 mod key_files;

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::chunk::Torn;
 use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, DIR_FILE, SYMLINK_FILE};
+use crate::durability::Durability;
 use crate::name::{DirId, Name, VaultPath};
 use crate::storage::Owner;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// What an entry is.
@@ -45,10 +45,10 @@ pub struct Node {
     pub(crate) id: NodeId,
     pub(crate) what: What,
     place: RwLock<Place>,
-    /// Its entry, or what leads from there to its content, may not survive a power loss yet.
-    pub(crate) entry_unsynced: AtomicBool,
-    /// Its content directory may not survive a power loss yet.
-    pub(crate) content_unsynced: AtomicBool,
+    /// Of its entry, and what leads from there to its content.
+    pub(crate) entry: Durability,
+    /// Of its content directory.
+    pub(crate) content_dir: Durability,
 }
 
 /// Where a node is in the tree.
@@ -174,8 +174,8 @@ impl Node {
             id,
             what,
             place: RwLock::new(place),
-            entry_unsynced: AtomicBool::new(false),
-            content_unsynced: AtomicBool::new(false),
+            entry: Durability::default(),
+            content_dir: Durability::default(),
         }
     }
 
@@ -233,11 +233,11 @@ impl Node {
         })
     }
 
-    /// Takes note that its entry may not survive a power loss, and where it is new, a directory's content directory.
-    pub(crate) fn set_unsynced(&self, is_new: bool) {
-        self.entry_unsynced.store(true, Ordering::Release);
-        if is_new && matches!(self.what, What::Directory(_)) {
-            self.content_unsynced.store(true, Ordering::Release);
+    /// Takes note that it is new, so that neither its entry nor a directory's content directory may survive a power loss.
+    pub(crate) fn made(&self) {
+        self.entry.changed();
+        if matches!(self.what, What::Directory(_)) {
+            self.content_dir.changed();
         }
     }
 

@@ -193,7 +193,7 @@ impl NodeCache {
     pub(super) fn new_node(&self, what: What, at: At) -> Node {
         let node = Node::new(NodeId(self.next_id.fetch_add(1, Ordering::Relaxed)), what, Place::At(at));
         if self.durability_is_unknown.load(Ordering::Acquire) {
-            node.set_unsynced(true);
+            node.made();
         }
         node
     }

@@ -52,6 +52,7 @@ impl OwnChange<'_> {
     pub(crate) fn created(mut self, dir: &Arc<Node>, name: &Name, stored: Stored, what: What) -> Arc<Node> {
         let at = At { parent: Arc::clone(dir), name: name.clone(), stored };
         let node = Arc::new(self.cache.new_node(what, at.clone()));
+        node.made();
         self.is_known = true;
         self.appeared(&node, at);
         node
@@ -75,6 +76,7 @@ impl OwnChange<'_> {
         }
         self.disappeared(node);
         node.put(Place::At(to.clone()));
+        node.entry.changed();
         self.appeared(node, to);
     }
 
@@ -89,6 +91,7 @@ impl OwnChange<'_> {
         self.cache.live.remove(&key, node);
         self.cache.entries.remove(&key);
         node.put(Place::At(to.clone()));
+        node.entry.changed();
         self.appeared(node, to);
     }
 
@@ -97,6 +100,7 @@ impl OwnChange<'_> {
         self.is_known = true;
         for (node, to) in [one, other] {
             node.put(Place::At(to.clone()));
+            node.entry.changed();
             self.appeared(node, to);
         }
     }

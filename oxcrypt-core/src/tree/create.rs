@@ -109,7 +109,7 @@ impl Tree {
             not_created(error).at(type_file)
         })?;
         let node = change.created(dir, name, new.stored, what.clone());
-        self.note_made(&node);
+        self.hold_unsynced(&node);
         Ok((node, made))
     }
 

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::key_files::sync_dir;
 use crate::node::{Node, NodeId, NodeKind, Shape};
 use crate::storage::OpenMode;
-use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Nodes that we have made or moved and that may not survive a power loss. They are held so that nobody forgets that,
@@ -29,25 +28,23 @@ impl Unsynced {
 }
 
 impl Tree {
-    /// Takes note that we have made an entry.
-    pub(super) fn note_made(&self, node: &Arc<Node>) {
-        node.set_unsynced(true);
-        self.hold_unsynced(node);
-    }
-
-    /// Takes note that we have moved an entry.
-    pub(super) fn note_moved(&self, node: &Arc<Node>) {
-        node.set_unsynced(false);
-        self.hold_unsynced(node);
-    }
-
-    fn hold_unsynced(&self, node: &Arc<Node>) {
+    /// Holds an entry that we have made or moved, so that nobody forgets that it is not durable.
+    pub(super) fn hold_unsynced(&self, node: &Arc<Node>) {
         let mut held = self.unsynced.lock();
         if held.len() < MAX_HELD {
             held.insert(node.id(), Arc::clone(node));
         } else {
             self.cache.doubt_durability();
         }
+    }
+
+    /// Holds an entry no longer, if it is durable or gone.
+    pub(super) fn let_go(&self, node: &Node) {
+        let mut held = self.unsynced.lock();
+        let is_durable = node.entry.unsynced().is_none() && node.content_dir.unsynced().is_none();
+        let let_go = if is_durable || node.is_gone() { held.remove(&node.id()) } else { None };
+        drop(held);
+        drop(let_go);
     }
 
     /// Makes an entry durable, and all directories that lead to it. Not the content of a file.
@@ -57,8 +54,8 @@ impl Tree {
         let (mut next, mut met) = (Some(Arc::clone(node)), HashSet::new());
         while let Some(node) = next.filter(|node| met.insert(node.id())) {
             self.sync_content_dir(&node)?;
-            once(&node.entry_unsynced, || self.sync_own_entry(&node, Above::Too))?;
-            self.unsynced.lock().remove(&node.id());
+            node.entry.sync(|| self.sync_own_entry(&node, Above::Too))?;
+            self.let_go(&node);
             next = node.parent();
         }
         Ok(())
@@ -67,17 +64,21 @@ impl Tree {
     /// Makes the entries of a directory durable: all that were made in it, moved into it or removed from it.
     pub(crate) fn sync_directory(&self, dir: &Arc<Node>) -> Result<()> {
         let path = self.content_dir(directory_id(dir)?);
-        let is_in = |node: &&Arc<Node>| node.parent().is_some_and(|parent| Arc::ptr_eq(&parent, dir));
-        let inside: Vec<Arc<Node>> = self.unsynced.lock().values().filter(is_in).cloned().collect();
-        for node in &inside {
+        // In this order: what is moved away in between has changed once more by then.
+        let unsynced_inside = |node: &Arc<Node>| {
+            let changes = node.entry.unsynced()?;
+            let is_inside = node.parent().is_some_and(|parent| Arc::ptr_eq(&parent, dir));
+            is_inside.then(|| (Arc::clone(node), changes))
+        };
+        let inside: Vec<_> = self.unsynced.lock().values().filter_map(unsynced_inside).collect();
+        for (node, _) in &inside {
             self.sync_content_dir(node)?;
             self.sync_own_entry(node, Above::NotYet)?;
         }
         sync_dir(&*self.storage, &path).map_err(|error| Error::from(error).at(&path))?;
-        // What was moved away in between is unsynced where it is now.
-        for node in inside.iter().filter(is_in) {
-            node.entry_unsynced.store(false, Ordering::Release);
-            self.unsynced.lock().remove(&node.id());
+        for (node, changes) in &inside {
+            node.entry.synced(*changes);
+            self.let_go(node);
         }
         self.sync_entry(dir)
     }
@@ -103,7 +104,7 @@ impl Tree {
 
     /// The content directory that we have made for a directory.
     fn sync_content_dir(&self, node: &Node) -> Result<()> {
-        once(&node.content_unsynced, || {
+        node.content_dir.sync(|| {
             let Some(id) = node.dir_id() else { return Ok(()) };
             let path = self.content_dir(id);
             self.sync_file(&path.push(DIR_ID_FILE))?;
@@ -134,12 +135,4 @@ impl Tree {
 enum Above {
     Too,
     NotYet,
-}
-
-/// Does `sync` if the flag is set. It is clear while that runs, so that it tells of what is changed meanwhile.
-fn once(unsynced: &AtomicBool, sync: impl FnOnce() -> Result<()>) -> Result<()> {
-    if !unsynced.swap(false, Ordering::AcqRel) {
-        return Ok(());
-    }
-    sync().inspect_err(|_| unsynced.store(true, Ordering::Release))
 }

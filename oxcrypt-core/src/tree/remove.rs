@@ -28,6 +28,7 @@ impl Tree {
         let change = self.cache.begin_change(&[(dir, name)], now);
         self.remove_type_file(&stored, &node.what)?;
         change.removed(&node);
+        self.let_go(&node);
         self.remove_folder(&stored)?;
         Ok(node)
     }
@@ -47,6 +48,7 @@ impl Tree {
         self.remove_content_dir(id)?;
         self.remove_type_file(&stored, &node.what)?;
         change.removed(&node);
+        self.let_go(&node);
         self.cache.forget_listing(id);
         self.remove_folder(&stored)
     }

@@ -81,7 +81,11 @@ impl Tree {
         let step = self.begin_move(source, from, to, now)?;
         match replace {
             Replace::Exchange => self.exchange(step, &target).map(|()| None),
-            Replace::Always | Replace::Never => self.replace(step, &target).map(|()| Some(target)),
+            Replace::Always | Replace::Never => {
+                self.replace(step, &target)?;
+                self.let_go(&target);
+                Ok(Some(target))
+            }
         }
     }
 
@@ -93,7 +97,8 @@ impl Tree {
         let _entries = self.turns_of_entries(node, placeholder);
         let change = self.cache.begin_change(&[(&from.parent, &from.name), (&to.parent, &to.name)], now);
         change.evaded(node, placeholder);
-        self.note_made(node);
+        self.hold_unsynced(node);
+        self.let_go(placeholder);
     }
 
     fn begin_move<'m>(
@@ -166,7 +171,7 @@ impl Tree {
         }
         let to = At { parent: Arc::clone(dir), name: name.clone(), stored: new.stored };
         change.moved(&source, to, replaced);
-        self.note_moved(&source);
+        self.hold_unsynced(&source);
         Ok(())
     }
 
@@ -213,7 +218,7 @@ impl Tree {
         let _removed_or_left_behind = self.remove_folder(&from);
         let to = At { parent: Arc::clone(dir), name: name.clone(), stored: there };
         change.moved(&source, to, Some(target));
-        self.note_moved(&source);
+        self.hold_unsynced(&source);
         Ok(())
     }
 
@@ -259,7 +264,7 @@ impl Tree {
         }
         let _removed_or_left_behind = self.remove_folder(&left);
         change.moved(&source, to, Some(target));
-        self.note_moved(&source);
+        self.hold_unsynced(&source);
         Ok(())
     }
 
@@ -291,8 +296,8 @@ impl Tree {
         let source_to = placed(&target_at, shapes.0);
         let target_to = placed(&source_at, shapes.1);
         change.exchanged((&source, source_to), (target, target_to));
-        self.note_moved(&source);
-        self.note_moved(target);
+        self.hold_unsynced(&source);
+        self.hold_unsynced(target);
         Ok(())
     }
 }

@@ -1,21 +1,30 @@
 //! Faults that were found by reading the code: each had a call of the library do what it must not.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::storage::{FaultyStorage, Gate, MemoryStorage, Method, Verdict};
+use oxcrypt_core::storage::{Crash, FaultyStorage, Gate, MemoryStorage, Method, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, Name, VaultOptions};
+use oxcrypt_core::{DirId, Name, Vault, VaultOptions};
 
-use crate::fixtures::unlock_with;
+use crate::fixtures::{unlock, unlock_with};
 
 /// No test waits longer for what is to happen at once.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// A vault with nothing in it.
+fn vault() -> (Arc<FaultyStorage>, Vault) {
+    let storage = MemoryStorage::default();
+    VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    (storage, vault)
 }
 
 #[test]
@@ -64,4 +73,64 @@ fn regression_a_change_that_hangs_stops_no_lookup_elsewhere() {
         gate.open();
         assert_eq!(result, Ok(()), "some lookup never came to an end");
     });
+}
+
+#[test]
+fn regression_nobody_takes_a_sync_that_is_still_running_for_one_that_is_done() {
+    let (storage, vault) = vault();
+    let (root, now) = (vault.root(), Instant::now());
+    let dir = vault.make_dir(&root, &name("dir"), now).unwrap();
+    let files = ["one", "other"].map(|file| vault.create(&dir, &name(file), now).unwrap());
+    for file in &files {
+        file.write_at(0, b"content", SystemTime::now()).unwrap();
+    }
+    let (gate, is_held) = (Arc::new(Gate::default()), AtomicBool::new(false));
+    let (hang, folder) = (Arc::clone(&gate), vault.content_path(&dir).parent().unwrap());
+    storage.on_call(move |call| match call.method {
+        Method::SyncDir if call.path == folder && !is_held.swap(true, Ordering::Relaxed) => {
+            Verdict::Hold(Arc::clone(&hang))
+        }
+        _ => Verdict::Pass,
+    });
+    let at = thread::scope(|scope| {
+        scope.spawn(|| files[0].sync(now).unwrap());
+        gate.wait_for(1);
+        // What leads to both is being synced by the first.
+        files[1].sync(now).unwrap();
+        let at = storage.mutations();
+        gate.open();
+        at
+    });
+    for seed in 0..20 {
+        let image = storage.crash_image(at, Crash::PowerLoss { seed });
+        let vault = unlock(Arc::new(image), "passphrase");
+        let dir = vault.lookup(&vault.root(), &name("dir"), now).unwrap();
+        let file = vault.open(&vault.lookup(&dir, &name("other"), now).unwrap(), now).unwrap();
+        let mut buf = [0; 7];
+        assert_eq!((file.read_at(0, &mut buf).unwrap(), &buf), (7, b"content"), "seed {seed}");
+    }
+}
+
+#[test]
+fn regression_what_was_removed_makes_no_later_sync_dearer() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let dir = builder.directory(&DirId::root(), "dir").unwrap();
+    builder.file(&dir, "file", b"content").unwrap();
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    // More than are remembered until they are synced.
+    for _ in 0..5_000 {
+        vault.make_symlink(&root, &name("short-lived"), "target", now).unwrap();
+        vault.remove(&root, &name("short-lived"), now).unwrap();
+    }
+    let dir = vault.lookup(&root, &name("dir"), now).unwrap();
+    let file = vault.open_for_writing(&vault.lookup(&dir, &name("file"), now).unwrap(), now).unwrap();
+    file.write_at(0, b"CONTENT", SystemTime::now()).unwrap();
+    file.flush(now).unwrap();
+    let before = storage.counts().total();
+    file.sync(now).unwrap();
+    assert_eq!(storage.counts().total() - before, 1);
 }
