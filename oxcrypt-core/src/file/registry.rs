@@ -56,10 +56,10 @@ impl Registry {
         file
     }
 
-    /// The resident half of a file that was just made.
+    /// The resident half of a file that was just made: the one that others have, if they have opened it already.
     pub(crate) fn created(&self, node: NodeId, metadata: &Metadata) -> Arc<ResidentFile> {
-        let file = Arc::new(self.new_file(metadata));
-        self.live.put(node, &file);
+        let is_same = |file: &ResidentFile| !file.is_another_file(metadata);
+        let file = self.live.get_or_insert(node, is_same, || self.new_file(metadata));
         self.kept.insert(node, Arc::clone(&file), 1);
         file
     }

@@ -297,6 +297,10 @@ impl State {
     pub(super) fn is_unsaved(&self) -> bool {
         !self.unsaved.is_settled() || self.content.len > self.content.valid && self.content.torn.is_none()
     }
+
+    pub(super) fn needs_header(&self) -> bool {
+        self.content.readable_len == 0 && self.unsaved.header.is_none() && self.content.torn.is_none()
+    }
 }
 
 impl Drop for ResidentFile {

@@ -258,15 +258,16 @@ impl ResidentFile {
 
     /// Whether a header has to be made before anything can be stored: the file has not a single byte in storage.
     pub(super) fn needs_header(&self) -> bool {
-        let state = self.state();
-        state.content.readable_len == 0 && state.unsaved.header.is_none() && state.content.torn.is_none()
+        self.state().needs_header()
     }
 
-    /// Takes a header for a file that has none.
+    /// Takes a header for a file that has none, unless it got one meanwhile.
     pub(super) fn give_header(&self, header: Arc<[u8]>, cipher: Arc<ContentCipher>) {
         let mut state = self.state_mut();
-        state.content.cipher = Some(cipher);
-        state.unsaved.header = Some(header);
+        if state.needs_header() {
+            state.content.cipher = Some(cipher);
+            state.unsaved.header = Some(header);
+        }
     }
 
     /// Takes the part of a chunk that was read, to be stored again. Of no use if it was changed meanwhile.

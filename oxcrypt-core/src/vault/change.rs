@@ -9,6 +9,7 @@ use crate::file::File;
 use crate::name::Name;
 use crate::node::{Node, NodeKind};
 use crate::storage::{Attributes, OpenMode, Replace};
+use crate::tree::Created;
 
 impl Vault {
     /// Creates an empty file and opens it for writing. It costs one call of the storage, three more where its name is
@@ -19,14 +20,18 @@ impl Vault {
     /// As [`make_dir`](Self::make_dir).
     pub fn create(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<File> {
         self.expect_writable()?;
-        let (node, handle, metadata) = self.tree.create(dir, name, now)?;
-        let nodes = &self.resident.nodes;
-        nodes.adopt_attributes(&node, &self.tree.attributes_from(&node, &metadata), now);
+        let created = self.tree.create(dir, name, now)?;
+        Ok(self.open_new(created, now))
+    }
+
+    /// Opens a file that was just made. Others may have found it, opened it, and written to it by now.
+    fn open_new(&self, (node, handle, metadata): Created, now: Instant) -> File {
+        self.resident.nodes.insert_attributes(&node, &self.tree.attributes_from(&node, &metadata), now);
         let resident = self.resident.registry.created(node.id(), &metadata);
         let shared = self.files.join(&node, &resident, handle, true);
         let file = File::new(shared, Arc::clone(&self.files), true);
         file.begin();
-        Ok(file)
+        file
     }
 
     /// Opens a file for reading and writing, as [`open`](Self::open) for reading.
@@ -195,5 +200,40 @@ impl Vault {
 
     pub(super) fn expect_writable(&self) -> Result<()> {
         if self.read_only { Err(ErrorKind::ReadOnly.into()) } else { Ok(()) }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use crate::testing::{Recipe, VaultBuilder};
+    use crate::unlock::{Locked, Passphrase};
+    use crate::vault::VaultOptions;
+
+    #[test]
+    fn regression_a_new_file_is_the_same_for_whoever_opens_it_before_it_is_opened() {
+        let storage = Arc::new(MemoryStorage::default());
+        VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+        let locked = Locked::read(storage).unwrap();
+        let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
+        let (root, name, now) = (vault.root(), Name::new("file").unwrap(), Instant::now());
+        let created = vault.tree.create(&root, &name, now).unwrap();
+        let other = vault.open_for_writing(&vault.lookup(&root, &name, now).unwrap(), now).unwrap();
+        other.write_at(0, b"one ", SystemTime::now()).unwrap();
+        other.flush(now).unwrap();
+        let file = vault.open_new(created, now);
+        assert_eq!(vault.attributes(file.node(), now).unwrap().len, 4);
+        file.write_at(4, b"and the other", SystemTime::now()).unwrap();
+        other.write_at(0, b"One", SystemTime::now()).unwrap();
+        other.flush(now).unwrap();
+        file.flush(now).unwrap();
+        let fresh = vault.afresh(&VaultOptions::default());
+        let file = fresh.open(&fresh.lookup(&fresh.root(), &name, now).unwrap(), now).unwrap();
+        let mut buf = [0; 100];
+        let len = file.read_at(0, &mut buf).unwrap();
+        assert_eq!(buf.get(..len).unwrap(), b"One and the other");
     }
 }
