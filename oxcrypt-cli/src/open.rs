@@ -143,8 +143,8 @@ pub(crate) fn source(args: &VaultArgs, options: &VaultOptions, session: &Session
     Source::new(unlock(args, &options, Reader::Command, session)?, args.patience())
 }
 
-/// Unlocks a vault for a command that changes it, as its one writer; `what` is what others are told that it does. From
-/// then on a first signal asks the command to end, which it does when nothing is half done, and soon.
+/// Unlocks a vault for a command that changes it, as its one writer; `what` is what others are told that it does. Its key
+/// files are backed up first, as every client that writes does. From then on a first signal asks the command to end, which it does when nothing is half done, and soon.
 pub(crate) fn writable(
     args: &VaultArgs,
     options: &VaultOptions,
@@ -153,6 +153,13 @@ pub(crate) fn writable(
 ) -> Result<Source> {
     let lock = become_writer(&args.vault, what, args.patience())?;
     let vault = unlock(args, options, Reader::Command, session)?;
+    let (vault, backed_up) = within(args.patience(), move || {
+        let backed_up = vault.back_up_key_files();
+        Ok((vault, backed_up))
+    })?;
+    if let Err(error) = backed_up {
+        session.console.note(format_args!("warning: the vault's key files could not be backed up: {error}"));
+    }
     session.interrupt.on_end(|| ());
     Ok(Source::new(vault, args.patience())?.held_by(lock))
 }

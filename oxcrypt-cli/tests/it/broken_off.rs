@@ -20,13 +20,19 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
+/// Names of everything in a vault but the backups of its key files, which every writer makes first.
+fn content_of(vault: &Path) -> Vec<String> {
+    let is_backup = |name: &String| name.rsplit('.').next() == Some("bkup");
+    names_below(vault).into_iter().filter(|name| !is_backup(name)).collect()
+}
+
 /// Waits until the vault has a file of at least `len` bytes of ciphertext that `before` did not have.
 fn until_begun(child: &mut Child, vault: &Path, before: &[String], len: u64) {
     let started = Instant::now();
     let is_begun = |name: &String| {
         !before.contains(name) && fs::metadata(vault.join(name)).is_ok_and(|metadata| metadata.len() >= len)
     };
-    while !names_below(vault).iter().any(is_begun) {
+    while !content_of(vault).iter().any(is_begun) {
         assert!(started.elapsed() < CEILING && child.try_wait().unwrap().is_none(), "it has begun the file");
     }
 }
@@ -39,7 +45,7 @@ fn an_interrupted_put_leaves_nothing_half_done_and_can_be_resumed() {
     fs::create_dir(made.dir().join("new")).unwrap();
     fs::write(made.dir().join("new/large"), vec![7; 200 << 20]).unwrap();
     let source = made.dir().join("new/large");
-    let before = names_below(&made.vault());
+    let before = content_of(&made.vault());
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let mut command = made.command(&["put", "--quiet"], &[source.to_str().unwrap(), "/"]);
         let mut child = command.spawn().unwrap();
@@ -49,7 +55,7 @@ fn an_interrupted_put_leaves_nothing_half_done_and_can_be_resumed() {
         send(&child, signal);
         send(&child, Signal::CONT);
         assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert_eq!(names_below(&made.vault()), before);
+        assert_eq!(content_of(&made.vault()), before);
         assert_eq!(made.run(&["cat"], &["/large"]).out, "the old one");
     }
     let ended = made.run(&["put", "--resume"], &[source.to_str().unwrap(), "/"]);
@@ -62,7 +68,7 @@ fn a_source_that_somebody_writes_to_meanwhile_is_told() {
     let made = Made::new(|_| ());
     let source = made.dir().join("log");
     fs::write(&source, vec![7; 100 << 20]).unwrap();
-    let before = names_below(&made.vault());
+    let before = content_of(&made.vault());
     let mut command = made.command(&["put"], &[source.to_str().unwrap(), "/"]);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     until_begun(&mut child, &made.vault(), &before, 1 << 20);
@@ -104,13 +110,13 @@ fn a_full_disk_ends_the_run_and_leaves_the_old_content() {
         fs::write(sources.join(format!("small {number}")), "small").unwrap();
     }
     fs::write(sources.join("old"), vec![2; 20 << 20]).unwrap();
-    let before = names_below(&vault);
+    let before = content_of(&vault);
     let ended_by = |words: &[&str]| {
         let mut command = oxcrypt(&[&words[..1], &["--passphrase-env", "PASSPHRASE"]].concat());
         run(command.arg(&vault).args(&words[1..]).current_dir(&sources))
     };
     let rewrite = ended_by(&["put", "old", "/"]);
-    let after_rewrite = names_below(&vault);
+    let after_rewrite = content_of(&vault);
     let new = ended_by(&["put", "--jobs", "1", "old", "/new"]);
     let copies: Vec<_> = (0..3).map(|number| ended_by(&["cp", "/old", &format!("/copy {number}")])).collect();
     let tree = ended_by(&["put", ".", "/tree"]);

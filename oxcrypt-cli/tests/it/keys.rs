@@ -428,6 +428,28 @@ fn backups_are_listed_and_what_nobody_needs_is_removed() {
 }
 
 #[test]
+fn whoever_writes_backs_the_key_files_up_once_and_readers_never() {
+    let made = made();
+    let backups = || run(oxcrypt(&["backups", "list", "--json"]).arg(made.vault())).objects();
+    assert_eq!(made.run(&["ls"], &[]).code, Some(0));
+    assert!(backups().is_empty());
+    for dir in ["one", "two"] {
+        let ended = made.run(&["mkdir", "--quiet"], &[dir]);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
+        let told: Vec<_> =
+            backups().iter().map(|backup| (backup["of"].clone(), backup["current"].clone())).collect();
+        let expected = ["vault.cryptomator", "masterkey.cryptomator"].map(|of| (of.into(), true.into()));
+        assert_eq!(told, expected);
+    }
+    // One that cannot be made is told, and keeps nobody from writing.
+    let name = backups()[0]["name"].as_str().unwrap().to_owned();
+    fs::remove_file(made.vault().join(&name)).unwrap();
+    fs::create_dir(made.vault().join(&name)).unwrap();
+    let ended = made.run(&["mkdir"], &["three"]);
+    assert!(ended.code == Some(0) && ended.err.contains("could not be backed up"), "{ended:?}");
+}
+
+#[test]
 fn a_hub_vault_opens_by_its_recovery_key_and_gets_no_passphrase() {
     let made = made();
     let storage = MemoryStorage::default();

@@ -125,8 +125,10 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// What the storage says. No reason not to go on: a backup whose name is taken by something else is none.
+    /// `ReadOnly` if the vault was opened so; else what the storage says. No reason not to go on: a backup whose name is
+    /// taken by something else is none.
     pub fn back_up_key_files(&self) -> Result<()> {
+        self.expect_writable()?;
         for file in KeyFile::ALL {
             if let Content::Bytes(bytes) = file.read(self.storage())? {
                 file.back_up(self.storage(), &bytes)?;

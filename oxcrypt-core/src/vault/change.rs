@@ -198,7 +198,7 @@ impl Vault {
         self.tree.sync_directory(dir)
     }
 
-    pub(super) fn expect_writable(&self) -> Result<()> {
+    pub(crate) fn expect_writable(&self) -> Result<()> {
         if self.read_only { Err(ErrorKind::ReadOnly.into()) } else { Ok(()) }
     }
 }

@@ -13,7 +13,7 @@ use oxcrypt_core::unlock::{
     self, ConfigError, Evidence, KeyFile, KeyFileError, Locked, NewVault, NotAVault, Passphrase, RecoveryKey,
     ScryptParams, UnlockError,
 };
-use oxcrypt_core::{CiphertextPath, DirId, Name, Vault, VaultOptions};
+use oxcrypt_core::{CiphertextPath, DirId, ErrorKind, Name, Vault, VaultOptions};
 use serde_json::Value;
 
 mod backups;

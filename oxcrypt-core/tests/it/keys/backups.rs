@@ -50,6 +50,10 @@ fn a_writer_makes_one_copy_of_each_and_not_another() {
     let vault =
         Locked::read(Arc::clone(&storage) as _).unwrap().unlock(&phrase("passphrase"), &options()).unwrap();
     assert_eq!(state(&*storage), before, "unlocking changes nothing");
+    let options = options().read_only(true);
+    let reader = Locked::read(Arc::clone(&storage) as _).unwrap().unlock(&phrase("passphrase"), &options);
+    assert_eq!(reader.unwrap().back_up_key_files().unwrap_err().kind(), ErrorKind::ReadOnly);
+    assert_eq!(state(&*storage), before, "and no reader makes a copy");
     vault.back_up_key_files().unwrap();
     let after = state(&*storage);
     assert_eq!(after.len(), before.len() + 2);
