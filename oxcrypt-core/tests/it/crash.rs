@@ -12,6 +12,7 @@ use crate::lab::{self, Lab};
 
 mod content;
 mod durable;
+mod history;
 mod tree;
 
 /// Losses of power tried at each call.

@@ -279,7 +279,7 @@ fn never() -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(lab::cases(96))]
 
     #[test]
     fn a_file_is_a_row_of_bytes(
@@ -346,7 +346,7 @@ proptest! {
 
 proptest! {
     // Calls of the host and not of memory: fewer.
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(lab::cases(24))]
 
     #[test]
     fn a_file_in_a_folder_of_the_host_is_a_row_of_bytes(

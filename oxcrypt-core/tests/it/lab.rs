@@ -8,6 +8,8 @@ use oxcrypt_core::storage::{BlockStorage, FaultyStorage, MemoryStorage};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{File, Follow, Name, Node, Result, Stored, Vault, VaultOptions, VaultPath};
 
+use proptest::prelude::ProptestConfig;
+
 use crate::checker::{Report, check};
 use crate::fixtures::unlock_with;
 
@@ -176,4 +178,10 @@ pub(crate) fn bytes(len: usize, salt: usize) -> Vec<u8> {
     (0..len)
         .map(|at| u8::try_from((at * 7 + at / 32_768 * 13 + at / 251 + salt * 101 + 1) % 251).unwrap())
         .collect()
+}
+
+/// So many cases of a property that takes long, unless `PROPTEST_CASES` says how many.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
+    ProptestConfig::with_cases(cases)
 }

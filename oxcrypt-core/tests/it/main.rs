@@ -12,6 +12,7 @@ mod crash;
 mod damaged;
 mod file_model;
 mod fixtures;
+mod foreign;
 mod growing;
 mod half_done;
 mod hostile;

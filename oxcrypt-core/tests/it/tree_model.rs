@@ -224,7 +224,7 @@ fn check_entry(vault: &Vault, model: &Model, path: &str, id: Id) -> Arc<Node> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(lab::cases(96))]
 
     #[test]
     fn a_tree_is_a_tree_of_maps(
@@ -340,7 +340,7 @@ fn outcome(before: &Model, after: &Model, step: Step, report: &Report) -> Option
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(lab::cases(24))]
 
     #[test]
     fn a_tree_in_a_folder_of_the_host_is_a_tree_of_maps(
