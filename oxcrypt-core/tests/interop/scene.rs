@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     vault: Vault,
     /// Goes on between turns so far that nothing is believed any more.
     now: Instant,
+    /// Who has done what.
+    history: Vec<(Hand, Operation)>,
     _dir: TempDir,
 }
 
@@ -89,16 +91,21 @@ impl Scene {
         let access = Access { path: dir.path().join("vault"), secret };
         make(&access);
         let vault = open(&access, &options);
-        Self { judge, access, suite, model: Model::new(), options, vault, now: Instant::now(), _dir: dir }
+        let (model, now, history) = (Model::new(), Instant::now(), Vec::new());
+        Self { judge, access, suite, model, options, vault, now, history, _dir: dir }
     }
 
-    /// Fails where anything becomes of a change but what should.
+    /// Fails where anything becomes of a change but what should, or somebody sees something else afterwards.
     pub(crate) fn take(&mut self, turn: &Turn) -> Result<(), TestCaseError> {
         self.now += self.options.max_age + Duration::from_secs(1);
-        match turn.hand {
+        let done = match turn.hand {
             Hand::Official => self.official_turn(&turn.drafts),
-            Hand::Ours { is_open, stores_late } => self.our_turn(&turn.drafts, is_open, stores_late),
-        }
+            Hand::Ours { is_open, stores_late } => self.our_turn(turn, is_open, stores_late),
+        };
+        done.and_then(|()| self.agree()).map_err(|error| {
+            // Drafts say nothing without the tree that they were made for.
+            TestCaseError::fail(format!("{error}\nafter {:#?}", self.history))
+        })
     }
 
     fn official_turn(&mut self, drafts: &[Draft]) -> Result<(), TestCaseError> {
@@ -109,6 +116,7 @@ impl Scene {
             let Some(operation) = operation else { continue };
             let is_last = official_faults::confuses(&self.model, &operation);
             let expected = self.model.apply(&operation);
+            self.history.push((Hand::Official, operation.clone()));
             session.push((operation, expected));
             if is_last {
                 self.official_session(&mut session)?;
@@ -127,10 +135,11 @@ impl Scene {
         Ok(())
     }
 
-    fn our_turn(&mut self, drafts: &[Draft], is_open: bool, stores_late: bool) -> Result<(), TestCaseError> {
+    fn our_turn(&mut self, turn: &Turn, is_open: bool, stores_late: bool) -> Result<(), TestCaseError> {
         let another = (!is_open).then(|| open(&self.access, &self.options));
-        for draft in drafts {
+        for draft in &turn.drafts {
             let Some(operation) = self.resolve(draft) else { continue };
+            self.history.push((turn.hand, operation.clone()));
             let vault = another.as_ref().unwrap_or(&self.vault);
             let outcome = ours::apply(vault, &operation, self.now);
             prop_assert_eq!(outcome, self.model.apply(&operation), "{:?}", operation);
@@ -148,7 +157,7 @@ impl Scene {
     }
 
     /// Whether everybody sees what should be there, and the official health checks find nothing, not even a remark.
-    pub(crate) fn agree(&mut self) -> Result<(), TestCaseError> {
+    fn agree(&mut self) -> Result<(), TestCaseError> {
         let expected = self.model.manifest();
         self.now += self.options.max_age + Duration::from_secs(1);
         prop_assert_eq!(&self.judge.list(&self.access), &expected, "as official code has it");
