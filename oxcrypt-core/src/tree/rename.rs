@@ -50,7 +50,11 @@ impl Tree {
                 Error::new(ErrorKind::InvalidArgument).because("a directory cannot lie within itself")
             );
         }
-        let target = self.find_target(to, now)?;
+        let target = match (replace, self.cache.lookup(to.0, to.1, now)) {
+            // Storage tells when it comes to that.
+            (Replace::Never, Probe::Absent) => None,
+            _ => self.find_target(to, now)?,
+        };
         match (&target, replace) {
             (Some(_), Replace::Never) => return Err(ErrorKind::AlreadyExists.into()),
             (None, Replace::Exchange) => return Err(ErrorKind::NotFound.into()),

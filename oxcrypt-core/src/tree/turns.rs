@@ -32,6 +32,8 @@ struct Hold {
     alone: bool,
     /// Waiting to be alone: those who would share wait behind them.
     waiting: usize,
+    /// Those who would share, and wait.
+    behind: usize,
 }
 
 /// A turn that was given; it ends when this is dropped.
@@ -64,12 +66,16 @@ impl Turns {
     /// Waits until nobody has the turn of `subject` alone.
     pub(crate) fn shared(&self, subject: Subject) -> Turn<'_> {
         let mut all = self.lock();
+        let mut has_waited = false;
         loop {
             let hold = all.entry(subject.clone()).or_default();
             if !hold.alone && hold.waiting == 0 {
+                hold.behind -= usize::from(has_waited);
                 hold.shared += 1;
                 return Turn { turns: self, subject, alone: false };
             }
+            hold.behind += usize::from(!has_waited);
+            has_waited = true;
             all = self.freed.wait(all).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -82,18 +88,23 @@ impl Turns {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut held = self.turns.lock();
+        let mut is_awaited = false;
         if let Some(hold) = held.get_mut(&self.subject) {
             if self.alone {
                 hold.alone = false;
             } else {
                 hold.shared -= 1;
             }
-            if hold.shared == 0 && !hold.alone && hold.waiting == 0 {
+            is_awaited = hold.waiting > 0 || hold.behind > 0;
+            if hold.shared == 0 && !hold.alone && !is_awaited {
                 held.remove(&self.subject);
             }
         }
         drop(held);
-        self.turns.freed.notify_all();
+        // Waking costs a call of the system, also where nobody sleeps.
+        if is_awaited {
+            self.turns.freed.notify_all();
+        }
     }
 }
 

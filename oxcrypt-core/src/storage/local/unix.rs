@@ -129,14 +129,16 @@ impl BlockStorage for Folder {
 
     fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
         let (from_parent, from_name) = self.0.place_of_entry(from)?;
-        let (to_parent, to_name) = self.0.place_of_entry(to)?;
+        let elsewhere = if from.parent() == to.parent() { None } else { Some(self.0.place_of_entry(to)?.0) };
+        let to_parent = elsewhere.as_ref().unwrap_or(&from_parent);
+        let to_name = to.file_name().unwrap_or(".");
         if replace == Replace::Always {
-            return match fs::renameat(from_parent, from_name, to_parent, to_name) {
+            return match fs::renameat(&from_parent, from_name, to_parent, to_name) {
                 Err(Errno::EXIST) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
                 other => Ok(other?),
             };
         }
-        match rename_with(&from_parent, from_name, &to_parent, to_name, replace) {
+        match rename_with(&from_parent, from_name, to_parent, to_name, replace) {
             // The host's word for a folder that would be moved into itself is its word for what it cannot do, too.
             Err(Errno::INVAL) if super::is_below(to, from) || super::is_below(from, to) => {
                 Err(io::ErrorKind::InvalidInput.into())
