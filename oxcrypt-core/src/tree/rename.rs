@@ -118,7 +118,8 @@ impl Tree {
     }
 
     /// The entry that has the new name, unless memory knows that there is none. Where it does not, storage is asked under
-    /// the name's own spelling alone: what a scan would show under it besides is shown under another name then.
+    /// the name's own spelling alone: what a scan would show under it besides is shown under another name then. What lies
+    /// there and says that it is another entry is not replaced.
     fn find_target(&self, (dir, name): Place<'_>, now: Instant) -> Result<Option<Arc<Node>>> {
         match self.cache.lookup(dir, name, now) {
             Probe::Ready(Ok(node)) => return Ok(Some(node)),
@@ -128,6 +129,9 @@ impl Tree {
         }
         let id = directory_id(dir)?;
         let Some((stored, what, _)) = self.inspect(&self.spell(id, name))? else { return Ok(None) };
+        if !self.is_named(&stored, id, name) {
+            return Err(Error::new(ErrorKind::AlreadyExists).at(stored.path));
+        }
         Ok(Some(self.cache.insert(dir, name, &stored, &what, now)))
     }
 

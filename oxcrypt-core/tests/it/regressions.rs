@@ -5,9 +5,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::storage::{Crash, FaultyStorage, Gate, MemoryStorage, Method, Verdict};
+use oxcrypt_core::storage::{
+    BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
+};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, Name, Vault, VaultOptions};
+use oxcrypt_core::{DirId, ErrorKind, File, Name, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
 
@@ -16,6 +18,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+fn content(vault: &Vault, file: &str) -> Vec<u8> {
+    let now = Instant::now();
+    whole(&vault.open(&vault.lookup(&vault.root(), &name(file), now).unwrap(), now).unwrap())
+}
+
+fn whole(file: &File) -> Vec<u8> {
+    let mut buf = vec![0; 1 << 20];
+    let len = file.read_at(0, &mut buf).unwrap();
+    buf.truncate(len);
+    buf
 }
 
 /// A vault with nothing in it.
@@ -133,4 +147,25 @@ fn regression_what_was_removed_makes_no_later_sync_dearer() {
     let before = storage.counts().total();
     file.sync(now).unwrap();
     assert_eq!(storage.counts().total() - before, 1);
+}
+
+#[test]
+fn regression_no_rename_replaces_what_is_shown_under_another_name() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe { threshold: 36, ..Recipe::default() }).unwrap();
+    let (shown, free) = ("what it says it is called", "what its folder is called");
+    builder.file(&DirId::root(), shown, b"precious").unwrap();
+    builder.file(&DirId::root(), "new", b"worthless").unwrap();
+    let (from, to) = (builder.spell(&DirId::root(), shown).0, builder.spell(&DirId::root(), free).0);
+    drop(builder);
+    storage.rename(&from, &to, Replace::Never).unwrap();
+    let vault = unlock(Arc::new(storage), "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    assert_eq!(vault.lookup(&root, &name(free), now).unwrap_err().kind(), ErrorKind::NotFound);
+    for vault in [&vault.afresh(&VaultOptions::default()), &vault] {
+        let (root, names) = (vault.root(), (name("new"), name(free)));
+        let renamed = vault.rename((&root, &names.0), (&root, &names.1), Replace::Always, now);
+        assert_eq!(renamed.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(content(vault, shown), b"precious");
+    }
 }
