@@ -234,16 +234,17 @@ impl ResidentFile {
         Ok(true)
     }
 
-    /// Begins the file anew: it is empty, under a new header. Whatever was wrong with it is gone.
+    /// Begins the file anew: it is empty, under a new header. Whatever was wrong with it is gone, and why it could not be
+    /// stored.
     pub(super) fn restart(
         &self,
         header: Arc<[u8]>,
         cipher: Arc<ContentCipher>,
         now: SystemTime,
-    ) -> Result<()> {
+    ) {
         let mut state = self.state_mut();
         let state = &mut *state;
-        state.unsaved.refusal()?;
+        state.unsaved.error = None;
         let removed = std::mem::take(&mut state.unsaved.chunks);
         self.budget.give_back(removed.len() * CHUNK);
         let content = &mut state.content;
@@ -253,7 +254,6 @@ impl ResidentFile {
         state.unsaved.needs_cut = content.stored_len > 0;
         state.unsaved.header = Some(header);
         state.unsaved.written = Some(now);
-        Ok(())
     }
 
     /// Whether a header has to be made before anything can be stored: the file has not a single byte in storage.

@@ -69,7 +69,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// As [`write_at`](Self::write_at). A file that is cut off can be cut to what is whole of it.
+    /// As [`write_at`](Self::write_at), but to cut it to nothing is never refused. A file that is cut off can be cut to what
+    /// is whole of it.
     pub fn set_len(&self, len: u64, now: SystemTime) -> Result<()> {
         self.expect_writable()?;
         self.expect_room(len)?;
@@ -81,7 +82,8 @@ impl File {
             }
             let done = if len == 0 {
                 let (header, cipher) = self.new_header();
-                self.resident().restart(header, cipher, now).map(|()| true)
+                self.resident().restart(header, cipher, now);
+                Ok(true)
             } else if len >= was {
                 self.resident().extend(len, now).map(|()| true)
             } else {

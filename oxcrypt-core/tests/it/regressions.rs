@@ -169,3 +169,24 @@ fn regression_no_rename_replaces_what_is_shown_under_another_name() {
         assert_eq!(content(vault, shown), b"precious");
     }
 }
+
+#[test]
+fn regression_a_file_that_cannot_be_stored_for_damage_can_be_begun_anew() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let mut ciphertext = builder.encrypt(b"content");
+    *ciphertext.last_mut().unwrap() ^= 1;
+    builder.ciphertext_file(&DirId::root(), "file", &ciphertext).unwrap();
+    drop(builder);
+    let vault = unlock(Arc::new(storage), "passphrase");
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.open_for_writing(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
+    file.write_at(100_000, b"far behind", time).unwrap();
+    assert_eq!(file.flush(now).unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(file.write_at(0, b"more", time).unwrap_err().kind(), ErrorKind::Damaged);
+    file.set_len(0, time).unwrap();
+    file.write_at(0, b"new", time).unwrap();
+    file.flush(now).unwrap();
+    assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file"), b"new");
+    assert!(vault.unsaved().is_empty());
+}
