@@ -236,12 +236,7 @@ impl ResidentFile {
 
     /// Begins the file anew: it is empty, under a new header. Whatever was wrong with it is gone, and why it could not be
     /// stored.
-    pub(super) fn restart(
-        &self,
-        header: Arc<[u8]>,
-        cipher: Arc<ContentCipher>,
-        now: SystemTime,
-    ) {
+    pub(super) fn restart(&self, header: Arc<[u8]>, cipher: Arc<ContentCipher>, now: SystemTime) {
         let mut state = self.state_mut();
         let state = &mut *state;
         state.unsaved.error = None;

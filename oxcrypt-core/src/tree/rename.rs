@@ -202,6 +202,8 @@ impl Tree {
     fn replace(&self, step: Move<'_>, target: &Arc<Node>) -> Result<()> {
         let there = stored_of(target)?;
         match (&step.source.what, &target.what) {
+            // Of a directory that has two entries one is left, with all that is in it.
+            (source, replaced) if source == replaced => self.replace_type_file(step, target, there),
             (What::Directory(_), What::File | What::Symlink) => Err(ErrorKind::NotADirectory.into()),
             (What::File | What::Symlink, What::Directory(_)) => Err(ErrorKind::IsADirectory.into()),
             (What::Directory(_), What::Directory(victim)) => {
@@ -211,7 +213,6 @@ impl Tree {
                         content_dir::create(&*self.storage, &self.names, self.combo, &self.key, victim);
                 })
             }
-            (source, replaced) if source == replaced => self.replace_type_file(step, target, there),
             (_, replaced) => self.replace_other_kind(step, target, &there, replaced),
         }
     }

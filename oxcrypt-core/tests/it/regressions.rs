@@ -190,3 +190,18 @@ fn regression_a_file_that_cannot_be_stored_for_damage_can_be_begun_anew() {
     assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file"), b"new");
     assert!(vault.unsaved().is_empty());
 }
+
+#[test]
+fn regression_a_directory_that_replaces_its_own_copy_keeps_what_is_in_it() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let id = builder.directory(&DirId::root(), "dir").unwrap();
+    builder.directory_with_id(&DirId::root(), "copy", &id).unwrap();
+    drop(builder);
+    let vault = unlock(Arc::new(storage), "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    vault.rename((&root, &name("copy")), (&root, &name("dir")), Replace::Always, now).unwrap();
+    let dir = vault.lookup(&root, &name("dir"), now).unwrap();
+    assert!(vault.create(&dir, &name("file"), now).is_ok());
+    assert_eq!(vault.list(&root, now).unwrap().entries().len(), 1);
+}
