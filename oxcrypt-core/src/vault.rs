@@ -17,7 +17,7 @@ use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, Habits, OpenMode, Space};
+use crate::storage::{BlockStorage, Habits, Metadata, OpenMode, Space};
 use crate::tree::{Sighting, Tree};
 use crate::warning::Warning;
 
@@ -333,8 +333,9 @@ impl Vault {
 
     /// Opens a file for reading. Its header is not read yet.
     ///
-    /// Where a sync client has put another file in the place of one that was open, the handles of that one go on with
-    /// it, and the next lookup of the name finds another node.
+    /// Where a sync client has put another file in the place of one that is open or not all stored, the handles of that
+    /// one go on with it and its node. The file that is opened has another [`node`](File::node) then, which lookups of the
+    /// name find from now on.
     ///
     /// # Errors
     ///
@@ -348,6 +349,7 @@ impl Vault {
         let (handle, seen) = self.tree.open(node, mode, now)?;
         let registry = &self.resident.registry;
         let is_current = self.observe(node, &seen, now);
+        let node = &self.node_of_opened(node, &seen.metadata, now);
         let writable = mode != OpenMode::Read;
         let is_written = writable || self.files.has_writer(node.id());
         let opened = |is_current| registry.opened(node.id(), &seen.metadata, is_current, is_written);
@@ -357,6 +359,18 @@ impl Vault {
             .unwrap_or_else(|| opened(false));
         let shared = self.files.join(node, &resident, handle, writable);
         Ok(File::new(shared, Arc::clone(&self.files), writable))
+    }
+
+    /// The node of the file that was opened by `node`: another one, if that is still the node of the file which was there
+    /// before.
+    fn node_of_opened(&self, node: &Arc<Node>, metadata: &Metadata, now: Instant) -> Arc<Node> {
+        match node.at().filter(|_| self.files.is_of_another(node.id(), metadata)) {
+            Some(at) => {
+                self.resident.nodes.replaced(node);
+                self.resident.nodes.insert(&at.parent, &at.name, &at.stored, &node.what, now)
+            }
+            None => Arc::clone(node),
+        }
     }
 
     /// Takes what storage told of an entry, unless we have changed its content since it was asked.

@@ -11,7 +11,7 @@ use crate::cache::{NodeCache, WeakTable};
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::name::Name;
 use crate::node::{Node, NodeId};
-use crate::storage::{BlockFile, BlockStorage};
+use crate::storage::{BlockFile, BlockStorage, Metadata};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::tree::Tree;
@@ -94,6 +94,12 @@ impl FileContext {
     /// Whether anybody has the file of a node open for writing.
     pub(crate) fn has_writer(&self, node: NodeId) -> bool {
         self.open.get(&node).is_some_and(|shared| shared.is_writable())
+    }
+
+    /// Whether a node is still that of another file than storage describes: somebody has it open, or it is not all
+    /// stored.
+    pub(crate) fn is_of_another(&self, node: NodeId, metadata: &Metadata) -> bool {
+        self.open.get(&node).is_some_and(|shared| shared.resident.is_another_file(metadata))
     }
 
     /// The file of this name, if anything of it is unsaved.

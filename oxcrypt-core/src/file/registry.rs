@@ -81,16 +81,18 @@ impl Registry {
     }
 
     /// Takes note of what storage says of a file, if memory has anything of it. Returns whether another file has
-    /// taken its place: what memory has then belongs to the handles of the old one alone.
+    /// taken its place: what memory has then belongs to the handles of the old one alone, unless that is not all stored.
+    /// Then it is still that of the node, which goes along to a copy.
     pub(crate) fn observe(&self, node: NodeId, metadata: &Metadata) -> bool {
         let Some(file) = self.get(node) else { return false };
-        let is_same = file.is_same_file(metadata);
-        if is_same {
+        if file.is_same_file(metadata) {
             file.observe(metadata);
-        } else {
+            return false;
+        }
+        if !file.is_unsaved() {
             self.kept.remove(&node);
             self.live.remove(&node, &file);
         }
-        !is_same
+        true
     }
 }

@@ -9,7 +9,7 @@ use oxcrypt_core::storage::{
     BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
 };
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, ErrorKind, File, Name, Vault, VaultOptions};
+use oxcrypt_core::{CiphertextPath, DirId, ErrorKind, File, Name, Stored, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
 
@@ -204,4 +204,35 @@ fn regression_a_directory_that_replaces_its_own_copy_keeps_what_is_in_it() {
     let dir = vault.lookup(&root, &name("dir"), now).unwrap();
     assert!(vault.create(&dir, &name("file"), now).is_ok());
     assert_eq!(vault.list(&root, now).unwrap().entries().len(), 1);
+}
+
+#[test]
+fn regression_one_conflict_makes_one_copy_whoever_opens_the_other_file_meanwhile() {
+    let storage = Arc::new(MemoryStorage::default());
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    let path = builder.file(&DirId::root(), "file", b"old content").unwrap();
+    let foreign = builder.encrypt(b"foreign");
+    drop(builder);
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let node = vault.lookup(&root, &name("file"), now).unwrap();
+    let ours = vault.open_for_writing(&node, now).unwrap();
+    ours.write_at(0, b"our", time).unwrap();
+    let temporary = CiphertextPath::parse("temporary").unwrap();
+    storage.write_new(&temporary, &foreign).unwrap();
+    storage.rename(&temporary, &path, Replace::Always).unwrap();
+    // By the node that its kernel still has for the name.
+    let theirs = vault.open_for_writing(&node, now).unwrap();
+    assert_eq!(vault.attributes(&node, now).unwrap().len, 11, "that of what was written to");
+    theirs.write_at(0, b"FOREIGN", time).unwrap();
+    assert_eq!(theirs.flush(now).unwrap(), Stored::InPlace);
+    assert_eq!(ours.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
+    for file in [&ours, &theirs] {
+        file.write_at(0, b"more", time).unwrap();
+        assert_eq!(file.flush(now).unwrap(), Stored::InPlace);
+    }
+    let fresh = vault.afresh(&VaultOptions::default());
+    assert_eq!(content(&fresh, "file"), b"moreIGN");
+    assert_eq!(content(&fresh, "file (conflict 1)"), b"morecontent");
+    assert_eq!(fresh.list(&fresh.root(), now).unwrap().entries().len(), 2);
 }
