@@ -106,12 +106,12 @@ impl File {
             return Ok(Stored::InPlace);
         }
         let stored = match self.store_all() {
-            Err(error) if is_stale(&error) => self.evade(now)?,
-            Err(error) => return Err(error),
-            Ok(()) => self.settle(now)?,
+            Err(error) if is_stale(&error) => self.evade(now),
+            Err(error) => Err(error),
+            Ok(()) => self.settle(now),
         };
         self.context.release(&self.shared);
-        Ok(stored)
+        stored
     }
 
     fn store_all(&self) -> Result<()> {
@@ -221,22 +221,24 @@ impl File {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(Error::from(error).at(&path)),
             };
-            let mut metadata = ask()?;
+            let (mut metadata, times) = (ask()?, self.resident().times_to_set());
+            let mut refusal = None;
             if metadata.is_some()
-                && let Some(times) = self.resident().times_to_set()
+                && let Some(times) = &times
             {
-                match context.storage.set_attributes(&path, &times) {
+                match context.storage.set_attributes(&path, times) {
+                    Ok(()) => metadata = ask()?,
                     // A store without times has none to set.
-                    Err(error) if error.kind() != io::ErrorKind::Unsupported => {
-                        return Err(Error::from(error).at(&path));
-                    }
-                    _ => metadata = ask()?,
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                    // Said once: all else is stored, and to ask again would not help.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refusal = Some(error),
+                    Err(error) => return Err(Error::from(error).at(&path)),
                 }
             }
             if let Some(metadata) = metadata {
-                self.resident().settle(&metadata);
+                self.resident().settle(&metadata, times.as_ref());
                 context.nodes.adopt_attributes(node, &context.tree.attributes_from(node, &metadata), now);
-                return Ok(Stored::InPlace);
+                return refusal.map_or(Ok(Stored::InPlace), |error| Err(Error::from(error).at(&path)));
             }
         }
         self.evade(now)
@@ -332,12 +334,13 @@ impl ResidentFile {
         self.state().unsaved.times.clone()
     }
 
-    /// Everything is stored, in the file that storage describes.
-    fn settle(&self, metadata: &Metadata) {
+    /// Everything is stored, in the file that storage describes, and so are `times`.
+    fn settle(&self, metadata: &Metadata, times: Option<&Attributes>) {
         let mut state = self.state_mut();
         let state = &mut *state;
         state.unsaved.is_unasked = false;
-        state.unsaved.times = None;
+        // Others may have been set meanwhile.
+        state.unsaved.times.take_if(|pending| Some(&*pending) == times);
         state.content.modified = metadata.modified;
         if state.is_unsaved() {
             // Somebody has written on meanwhile.

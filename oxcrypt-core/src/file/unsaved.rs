@@ -93,6 +93,15 @@ impl Unsaved {
             && self.times.is_none()
     }
 
+    /// Takes note of when something was written. That is later than any time that was set before.
+    fn wrote(&mut self, now: SystemTime) {
+        self.written = Some(now);
+        if let Some(times) = &mut self.times {
+            times.modified = None;
+        }
+        self.times.take_if(|times| *times == Attributes::default());
+    }
+
     /// The refusal of everything that would add to what cannot be stored.
     fn refusal(&self) -> Result<()> {
         match &self.error {
@@ -162,7 +171,7 @@ impl ResidentFile {
             }
         }
         state.content.len = state.content.len.max(start + span.end);
-        state.unsaved.written = Some(now);
+        state.unsaved.wrote(now);
         Ok(Wrote::Done)
     }
 
@@ -177,7 +186,7 @@ impl ResidentFile {
             return Err(ErrorKind::TooLarge.into());
         }
         state.content.len = state.content.len.max(len);
-        state.unsaved.written = Some(now);
+        state.unsaved.wrote(now);
         Ok(())
     }
 
@@ -230,7 +239,7 @@ impl ResidentFile {
         }
         // What is being read of it was read of a file that was longer.
         content.id = self.chunks.new_content();
-        state.unsaved.written = Some(now);
+        state.unsaved.wrote(now);
         Ok(true)
     }
 
@@ -248,7 +257,7 @@ impl ResidentFile {
         content.id = self.chunks.new_content();
         state.unsaved.needs_cut = content.stored_len > 0;
         state.unsaved.header = Some(header);
-        state.unsaved.written = Some(now);
+        state.unsaved.wrote(now);
     }
 
     /// Whether a header has to be made before anything can be stored: the file has not a single byte in storage.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::storage::{
-    BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
+    Attributes, BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
 };
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{CiphertextPath, DirId, ErrorKind, File, Name, Stored, Vault, VaultOptions};
@@ -235,4 +235,39 @@ fn regression_one_conflict_makes_one_copy_whoever_opens_the_other_file_meanwhile
     assert_eq!(content(&fresh, "file"), b"moreIGN");
     assert_eq!(content(&fresh, "file (conflict 1)"), b"morecontent");
     assert_eq!(fresh.list(&fresh.root(), now).unwrap().entries().len(), 2);
+}
+
+#[test]
+fn regression_what_is_written_after_a_time_was_set_is_later_than_that() {
+    let (_, vault) = vault();
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.create(&root, &name("file"), now).unwrap();
+    file.write_at(0, b"content", time).unwrap();
+    let modified = Some(SystemTime::UNIX_EPOCH);
+    let times = Attributes { modified, ..Attributes::default() };
+    vault.set_attributes(file.node(), &times, now).unwrap();
+    assert_eq!(vault.attributes(file.node(), now).unwrap().modified, modified);
+    file.write_at(7, b" and more", time).unwrap();
+    assert_eq!(vault.attributes(file.node(), now).unwrap().modified, Some(time));
+    file.flush(now).unwrap();
+    assert_ne!(vault.attributes(file.node(), now).unwrap().modified, modified);
+    vault.set_attributes(file.node(), &times, now).unwrap();
+    assert_eq!(vault.attributes(file.node(), now).unwrap().modified, modified);
+}
+
+#[test]
+fn regression_times_that_the_storage_refuses_are_refused_once() {
+    let (storage, vault) = vault();
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.create(&root, &name("file"), now).unwrap();
+    file.write_at(0, b"content", time).unwrap();
+    storage.on_call(|call| match call.method {
+        Method::SetAttributes => Verdict::Fail(std::io::ErrorKind::PermissionDenied),
+        _ => Verdict::Pass,
+    });
+    let times = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+    vault.set_attributes(file.node(), &times, now).unwrap();
+    assert_eq!(file.flush(now).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(file.flush(now).unwrap(), Stored::InPlace);
+    assert!(vault.unsaved().is_empty());
 }
