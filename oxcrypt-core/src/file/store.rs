@@ -258,20 +258,20 @@ impl ResidentFile {
     fn begin_job(&self, extent: Extent) -> Option<Job> {
         let mut state = self.state_mut();
         let state = &mut *state;
-        let content = &mut state.content;
+        let (valid, len) = (state.content.valid, state.content.len);
         if state.unsaved.needs_cut {
             state.unsaved.is_unasked = true;
-            return Some(Job::Cut(content.readable_len));
+            return Some(Job::Cut(state.content.readable_len));
         }
-        let run = state.unsaved.next_run(content.valid, content.len);
+        let run = state.unsaved.next_run(valid, len);
         if run.is_empty() && (extent == Extent::Chunks || state.unsaved.header.is_none()) {
             return None;
         }
-        let is_part_of_chunk =
-            run.start == content.valid / PAYLOAD_LEN && !content.valid.is_multiple_of(PAYLOAD_LEN);
-        if is_part_of_chunk && content.len > content.valid && state.unsaved.chunk(run.start).is_none() {
+        let is_part_of_chunk = run.start == valid / PAYLOAD_LEN && !valid.is_multiple_of(PAYLOAD_LEN);
+        if is_part_of_chunk && len > valid && !self.takes_cached_chunk(state, run.start) {
             return Some(Job::Load(run.start));
         }
+        let content = &mut state.content;
         let end = run.end.saturating_mul(PAYLOAD_LEN).min(content.len);
         let chunks = run.clone().map(|index| {
             let len = (content.len - index * PAYLOAD_LEN).min(PAYLOAD_LEN);

@@ -190,8 +190,8 @@ impl ResidentFile {
         Ok(())
     }
 
-    /// The chunk that has to be in memory before the file can be cut to `len`: that at the new end, if it is stored and
-    /// in part beyond it.
+    /// The chunk that has to be read before the file can be cut to `len`: that at the new end, if it is stored, in part
+    /// beyond it, and not in memory.
     pub(super) fn chunk_at_new_end(&self, len: u64) -> Option<u64> {
         let state = self.state();
         let index = len / PAYLOAD_LEN;
@@ -212,14 +212,12 @@ impl ResidentFile {
         if state.content.torn.is_some_and(|torn| len > torn.readable) {
             return Err(Error::damaged("the file is cut off before that"));
         }
-        if behind > 0 && len < state.content.valid && state.unsaved.chunk(index).is_none() {
+        if behind > 0 && len < state.content.valid && !self.takes_cached_chunk(state, index) {
             let is_current = |base: &Base<'_>| {
                 base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
             };
-            let read = end.filter(is_current).map(|base| ClearChunk::clone(base.chunk));
-            let known = read.or_else(|| self.chunks.get(state.content.id, ChunkIndex(index)));
-            let Some(chunk) = known else { return Ok(false) };
-            self.insert_unsaved(state, index, Arc::new(whole(&chunk)));
+            let Some(base) = end.filter(is_current) else { return Ok(false) };
+            self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
         }
         let removed = state.unsaved.chunks.split_off(&len.div_ceil(PAYLOAD_LEN));
         self.budget.give_back(removed.len() * CHUNK);
@@ -296,6 +294,16 @@ impl ResidentFile {
         if times.modified.is_some() {
             state.unsaved.written = times.modified;
         }
+        true
+    }
+
+    /// Takes a stored chunk that memory has, to be stored again; false if it has none.
+    pub(super) fn takes_cached_chunk(&self, state: &mut State, index: u64) -> bool {
+        if state.unsaved.chunk(index).is_some() {
+            return true;
+        }
+        let Some(clean) = self.chunks.get(state.content.id, ChunkIndex(index)) else { return false };
+        self.insert_unsaved(state, index, Arc::new(whole(&clean)));
         true
     }
 

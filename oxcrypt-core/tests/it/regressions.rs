@@ -271,3 +271,25 @@ fn regression_times_that_the_storage_refuses_are_refused_once() {
     assert_eq!(file.flush(now).unwrap(), Stored::InPlace);
     assert!(vault.unsaved().is_empty());
 }
+
+#[test]
+fn regression_a_chunk_that_is_in_memory_is_not_read_again_to_cut_or_extend_the_file() {
+    for len in [100, 1_000_000] {
+        let storage = MemoryStorage::default();
+        let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+        builder.file(&DirId::root(), "file", &[7; 1_000]).unwrap();
+        drop(builder);
+        let storage = Arc::new(FaultyStorage::new(&storage));
+        let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+        let (root, now) = (vault.root(), Instant::now());
+        let file = vault.open_for_writing(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
+        whole(&file);
+        let reads = storage.counts().of(Method::ReadAt);
+        file.set_len(len, SystemTime::now()).unwrap();
+        file.flush(now).unwrap();
+        assert_eq!(storage.counts().of(Method::ReadAt), reads, "to {len}");
+        let mut expected = vec![7; 1_000];
+        expected.resize(usize::try_from(len).unwrap(), 0);
+        assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file"), expected);
+    }
+}
