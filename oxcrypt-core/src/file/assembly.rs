@@ -95,7 +95,7 @@ impl Assembly {
 }
 
 impl Block {
-    fn chunk(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
+    pub(super) fn chunk(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
         self.chunks.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
     }
 }
@@ -127,7 +127,12 @@ impl File {
         block.ok().filter(|block| block.chunks.iter().all(Result::is_ok)).into()
     }
 
-    fn read_chunks(&self, content: &Content, chunks: Range<u64>, patience: Patience) -> Result<Block> {
+    pub(super) fn read_chunks(
+        &self,
+        content: &Content,
+        chunks: Range<u64>,
+        patience: Patience,
+    ) -> Result<Block> {
         let first = chunks.start;
         let stored = content.layout.stored_chunks(content.readable_len);
         let end = chunks.end.min(stored.max(content.len.div_ceil(PAYLOAD_LEN)));

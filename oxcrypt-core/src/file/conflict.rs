@@ -1,14 +1,17 @@
 //! A file whose place somebody else has taken: its content goes to a copy beside it, and nothing is lost.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::File;
 use super::content::to_usize;
+use super::read::Patience;
 use super::shared::Handle;
-use super::store::Stored;
+use super::store::{Stored, Write};
+use super::unsaved::MAX_RUN;
 use crate::cache::ClearChunk;
-use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::chunk::PAYLOAD_LEN;
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +38,7 @@ impl File {
         let Some(at) = self.node().at() else { return Ok(Stored::InPlace) };
         let (placeholder, handle, _) = self.create_copy(&at, now)?;
         let (header, cipher) = self.new_header();
-        let result = self.copy_to(&*handle, &header, &cipher).and_then(|copied| {
+        let result = self.copy_to(&*handle, header, &cipher).and_then(|copied| {
             handle.sync()?;
             let path = placeholder.ciphertext_file().ok_or(ErrorKind::NotFound)?;
             Ok((copied, self.context.storage.metadata(&path)?))
@@ -73,25 +76,32 @@ impl File {
     }
 
     /// Writes the content under another header, a megabyte at a time.
-    fn copy_to(&self, handle: &dyn BlockFile, header: &[u8], cipher: &ContentCipher) -> Result<Copied> {
-        handle.write_at(0, header)?;
-        let layout = self.context.combo.layout();
+    fn copy_to(&self, handle: &dyn BlockFile, header: Arc<[u8]>, cipher: &ContentCipher) -> Result<Copied> {
         let len = self.len();
         let mut copied = Copied { len, unsaved: Vec::new(), lost_chunks: 0 };
-        for index in 0..len.div_ceil(PAYLOAD_LEN) {
-            let chunk = self.chunk_to_copy(index, &mut copied)?;
-            let part = to_usize((len - index * PAYLOAD_LEN).min(PAYLOAD_LEN));
-            let overhead = to_usize(layout.overhead());
-            self.context.scratch.with(part + overhead, |stored| {
-                let payload = stored.split_at_mut(to_usize(layout.nonce_len())).1.split_at_mut(part).0;
-                let there = chunk.len().min(part);
-                payload.split_at_mut(there).0.copy_from_slice(chunk.split_at(there).0);
-                payload.split_at_mut(there).1.fill(0);
-                cipher.encrypt_in_place(ChunkIndex(index), stored);
-                handle.write_at(layout.chunk_offset(ChunkIndex(index)), stored)
-            })?;
+        let (mut first, end) = (0, len.div_ceil(PAYLOAD_LEN));
+        let mut header = Some(header);
+        while first < end || header.is_some() {
+            let run = first..end.min(first + MAX_RUN);
+            let chunks = self.chunks_to_copy(run.clone(), &mut copied)?;
+            let parts = run.clone().map(|index| to_usize((len - index * PAYLOAD_LEN).min(PAYLOAD_LEN)));
+            let chunks = chunks.into_iter().map(Some).zip(parts).collect();
+            let write = Write { header: header.take(), first, chunks, valid: len };
+            self.encrypt_and_write(handle, cipher, &write)?;
+            first = run.end;
         }
         Ok(copied)
+    }
+
+    fn chunks_to_copy(&self, run: Range<u64>, copied: &mut Copied) -> Result<Vec<ClearChunk>> {
+        // What it cannot tell, or not of every chunk, each chunk is asked for alone.
+        let block = self.read_chunks(&self.resident().content(), run.clone(), Patience::Waits).ok();
+        let read = |index| block.as_ref().and_then(|block| block.chunk(index)?.as_ref().ok());
+        run.map(|index| match (self.resident().unsaved_chunk(index), read(index)) {
+            (None, Some(chunk)) => Ok(Arc::clone(chunk)),
+            _ => self.chunk_to_copy(index, copied),
+        })
+        .collect()
     }
 
     /// A chunk as everybody sees it: that of memory, else that of the file which has lost its name.

@@ -43,13 +43,13 @@ enum Job {
 }
 
 /// One write of the storage.
-struct Write {
-    header: Option<Arc<[u8]>>,
-    first: u64,
-    /// What the chunks hold, zeros for `None`, and how much of that.
-    chunks: Vec<(Option<ClearChunk>, usize)>,
+pub(super) struct Write {
+    pub(super) header: Option<Arc<[u8]>>,
+    pub(super) first: u64,
+    /// What the chunks hold, zeros for `None` and where one ends before that, and how much of it.
+    pub(super) chunks: Vec<(Option<ClearChunk>, usize)>,
     /// How much of the cleartext counts once this is done, if that is more than before.
-    valid: u64,
+    pub(super) valid: u64,
 }
 
 impl File {
@@ -180,7 +180,12 @@ impl File {
         }
     }
 
-    fn encrypt_and_write(&self, handle: &dyn BlockFile, cipher: &ContentCipher, write: &Write) -> Result<()> {
+    pub(super) fn encrypt_and_write(
+        &self,
+        handle: &dyn BlockFile,
+        cipher: &ContentCipher,
+        write: &Write,
+    ) -> Result<()> {
         let layout = self.context.combo.layout();
         let header = write.header.as_deref().unwrap_or_default();
         let (nonce, overhead) = (to_usize(layout.nonce_len()), to_usize(layout.overhead()));
@@ -193,10 +198,10 @@ impl File {
                 let (stored, behind) = rest.split_at_mut(len + overhead);
                 rest = behind;
                 let payload = stored.split_at_mut(nonce).1.split_at_mut(*len).0;
-                match chunk {
-                    Some(chunk) => payload.copy_from_slice(chunk.split_at(*len).0),
-                    None => payload.fill(0),
-                }
+                let chunk = chunk.as_deref().map_or(&[][..], |chunk| chunk.split_at(chunk.len().min(*len)).0);
+                let (there, behind) = payload.split_at_mut(chunk.len());
+                there.copy_from_slice(chunk);
+                behind.fill(0);
                 cipher.encrypt_in_place(ChunkIndex(index), stored);
             }
             handle.write_at(offset, buffer)

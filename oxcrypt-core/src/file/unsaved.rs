@@ -53,7 +53,7 @@ impl Budget {
 }
 
 /// Chunks that are stored at once: a megabyte.
-const MAX_RUN: u64 = 32;
+pub(super) const MAX_RUN: u64 = 32;
 /// Bytes that an unsaved chunk takes.
 const CHUNK: usize = 32_768;
 const _: () = assert!(CHUNK as u64 == PAYLOAD_LEN);

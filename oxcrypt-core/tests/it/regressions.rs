@@ -293,3 +293,21 @@ fn regression_a_chunk_that_is_in_memory_is_not_read_again_to_cut_or_extend_the_f
         assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file"), expected);
     }
 }
+
+#[test]
+fn regression_a_conflict_copy_is_written_in_large_pieces() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let path = builder.file(&DirId::root(), "file", &vec![7; 10 << 20]).unwrap();
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    let file = vault.open_for_writing(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
+    file.write_at(5 << 20, b"new", SystemTime::now()).unwrap();
+    storage.remove(&path, oxcrypt_core::storage::EntryKind::File).unwrap();
+    let before = storage.counts();
+    assert_eq!(file.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
+    let made = |method| storage.counts().of(method) - before.of(method);
+    assert!(made(Method::WriteAt) + made(Method::ReadAt) < 30, "{:?}", storage.counts());
+}
