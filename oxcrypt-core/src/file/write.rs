@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::File;
 use super::content::span_len;
 use super::unsaved::{Base, Wrote};
-use crate::chunk::Span;
+use crate::chunk::{MAX_CLEARTEXT_LEN, Span};
 use crate::crypto::{ContentCipher, FileHeader};
 use crate::error::{ErrorKind, Result};
 
@@ -32,12 +32,18 @@ impl File {
     /// `TooLarge`, `NoSpace`; `InvalidArgument` where the file was opened for reading; else what the storage says.
     pub fn write_at(&self, offset: u64, bytes: &[u8], now: SystemTime) -> Result<usize> {
         self.expect_writable()?;
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_CLEARTEXT_LEN) {
+            return Err(self.name(ErrorKind::TooLarge.into()));
+        }
         self.expect_room(offset)?;
         let mut rest = bytes;
         for span in self.resident().layout.spans(offset, bytes.len() as u64) {
             let Some((part, behind)) = rest.split_at_checked(span_len(span)) else { break };
             match self.write_span(span, part, now) {
-                Ok(()) => rest = behind,
+                Ok(()) => {
+                    rest = behind;
+                    self.relieve_memory();
+                }
                 Err(error) if rest.len() == bytes.len() => return Err(self.name(error)),
                 // What was written is written; whoever goes on meets the error then.
                 Err(_) => break,
@@ -46,7 +52,6 @@ impl File {
         if !bytes.is_empty() {
             self.context.hold(&self.shared);
         }
-        self.relieve_memory();
         Ok(bytes.len() - rest.len())
     }
 

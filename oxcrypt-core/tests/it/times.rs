@@ -1,0 +1,98 @@
+//! Which time a file shows: that of the last write while it is unsaved, then what the storage says, or what was set.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use oxcrypt_core::storage::{Attributes, LocalStorage};
+use oxcrypt_core::{File, Vault, VaultOptions};
+
+use crate::lab::{self, Lab, at, find, flush};
+
+/// A vault in a folder of the host, which keeps times by itself.
+fn vault(dir: &tempfile::TempDir) -> (Arc<LocalStorage>, Vault) {
+    let storage = LocalStorage::open(dir.path()).unwrap();
+    drop(Lab::GCM.make(&storage));
+    let storage = Arc::new(storage);
+    let vault = lab::open_with(&storage, &VaultOptions::default().max_age(Duration::ZERO));
+    (storage, vault)
+}
+
+fn modified(vault: &Vault, file: &File) -> SystemTime {
+    vault.attributes(file.node(), Instant::now()).unwrap().modified.unwrap()
+}
+
+fn set(vault: &Vault, file: &File, time: SystemTime) {
+    let times = Attributes { modified: Some(time), ..Attributes::default() };
+    vault.set_attributes(file.node(), &times, Instant::now()).unwrap();
+}
+
+#[test]
+fn an_unsaved_file_shows_when_it_was_written_and_a_saved_one_what_the_storage_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, vault) = vault(&dir);
+    let before = SystemTime::now() - Duration::from_secs(5);
+    let file = lab::create(&vault, "file").unwrap();
+    file.write_at(0, b"content", at(1_000)).unwrap();
+    assert_eq!(modified(&vault, &file), at(1_000));
+    file.set_len(3, at(2_000)).unwrap();
+    assert_eq!(modified(&vault, &file), at(2_000));
+    flush(&file).unwrap();
+    let saved = modified(&vault, &file);
+    assert!(saved > before, "{saved:?}");
+    let fresh = lab::open(&storage);
+    assert_eq!(
+        fresh.attributes(&find(&fresh, "file").unwrap(), Instant::now()).unwrap().modified,
+        Some(saved)
+    );
+}
+
+#[test]
+fn a_time_that_was_set_outlives_the_flush_and_not_the_next_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, vault) = vault(&dir);
+    let file = lab::create(&vault, "file").unwrap();
+    // As a copying program does it: the time is set before anything is stored.
+    lab::write(&file, 0, &vec![7; 100_000]).unwrap();
+    set(&vault, &file, at(1_000));
+    assert_eq!(modified(&vault, &file), at(1_000));
+    flush(&file).unwrap();
+    assert_eq!(modified(&vault, &file), at(1_000));
+    let fresh = lab::open(&storage);
+    let seen = fresh.attributes(&find(&fresh, "file").unwrap(), Instant::now()).unwrap();
+    assert_eq!(seen.modified, Some(at(1_000)));
+    // And what memory has of the content is still that of this file.
+    assert_eq!(lab::content(&file).unwrap(), vec![7; 100_000]);
+    file.write_at(0, b"x", at(3_000)).unwrap();
+    assert_eq!(modified(&vault, &file), at(3_000));
+    flush(&file).unwrap();
+    assert!(modified(&vault, &file) > at(3_000), "what was set once is not set again");
+}
+
+#[test]
+fn a_time_that_is_set_on_a_saved_file_is_set_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, vault) = vault(&dir);
+    let file = lab::put(&vault, "file", b"content");
+    set(&vault, &file, at(1_000));
+    for vault in [&vault, &lab::open(&storage)] {
+        let node = find(vault, "file").unwrap();
+        assert_eq!(vault.attributes(&node, Instant::now()).unwrap().modified, Some(at(1_000)));
+    }
+    // It makes no other file of it.
+    file.write_at(0, b"C", at(2_000)).unwrap();
+    flush(&file).unwrap();
+    assert_eq!(lab::read(&lab::open(&storage), "file").unwrap(), b"Content");
+}
+
+#[test]
+fn a_time_that_was_set_between_two_writes_is_that_of_neither() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_storage, vault) = vault(&dir);
+    let file = lab::create(&vault, "file").unwrap();
+    lab::write(&file, 0, b"one").unwrap();
+    set(&vault, &file, at(1_000));
+    file.write_at(3, b"two", at(2_000)).unwrap();
+    assert_eq!(modified(&vault, &file), at(2_000), "the last one to change it says when");
+    flush(&file).unwrap();
+    assert!(modified(&vault, &file) >= at(2_000));
+}
