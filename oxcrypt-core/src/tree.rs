@@ -118,9 +118,8 @@ impl Tree {
         self.unovertaken(dir, &found.name, now, Waits::ForTurn, ask).map(|(node, _)| node)
     }
 
-    /// Asks, and takes the answer if no change of our own has overtaken it. If one has, or perhaps, it asks once more
-    /// behind the directory's turn, when nothing can: other directories may be changed all the time, or for as long as
-    /// storage hangs, and nobody waits for those.
+    /// Asks, and takes the answer if no change of our own has overtaken it. If one has, it asks once more behind the
+    /// directory's turn, when nothing can.
     fn unovertaken(
         &self,
         dir: &Arc<Node>,

@@ -14,7 +14,7 @@ use crate::node::{At, Node, Place, Stored, What};
 pub(crate) struct OwnChange<'c> {
     cache: &'c NodeCache,
     names: Vec<(Arc<Node>, Name)>,
-    cells: Vec<usize>,
+    things: Vec<u64>,
     now: Instant,
     is_known: bool,
 }
@@ -23,27 +23,27 @@ impl NodeCache {
     /// Begins to change these names of directories.
     pub(crate) fn begin_change(&self, names: &[(&Arc<Node>, &Name)], now: Instant) -> OwnChange<'_> {
         let names: Vec<_> = names.iter().map(|(dir, name)| (Arc::clone(dir), (*name).clone())).collect();
-        let mut cells: Vec<usize> = names
+        let mut things: Vec<u64> = names
             .iter()
             .flat_map(|(dir, name)| {
                 let dir = dir_id(dir);
-                let content = self.changes.cell(&content_of(&dir, name));
-                [self.changes.cell(&dir), self.changes.cell(&(&dir, name)), content]
+                let content = self.changes.hash(&content_of(&dir, name));
+                [self.changes.hash(&dir), self.changes.hash(&(&dir, name)), content]
             })
             .collect();
-        cells.sort_unstable();
-        cells.dedup();
-        self.changes.begin(&cells, Some(now));
-        OwnChange { cache: self, names, cells, now, is_known: false }
+        things.sort_unstable();
+        things.dedup();
+        self.changes.begin(&things, Some(now));
+        OwnChange { cache: self, names, things, now, is_known: false }
     }
 
     /// Begins to change the content of a file, until the returned value is dropped: what storage says meanwhile of its
     /// length and times is not taken, and what it said before not any more.
     pub(crate) fn begin_content_change(&self, node: &Node) -> ContentChange<'_> {
-        let cells = node.at().map(|at| self.changes.cell(&content_of(&dir_id(&at.parent), &at.name)));
-        let cells: Vec<usize> = cells.into_iter().collect();
-        self.changes.begin(&cells, None);
-        ContentChange { cache: self, cells }
+        let things = node.at().map(|at| self.changes.hash(&content_of(&dir_id(&at.parent), &at.name)));
+        let things: Vec<u64> = things.into_iter().collect();
+        self.changes.begin(&things, None);
+        ContentChange { cache: self, things }
     }
 }
 
@@ -138,19 +138,19 @@ impl Drop for OwnChange<'_> {
             // Times and size of the directory are others by now.
             self.cache.attributes.remove(&dir.id());
         }
-        self.cache.changes.end(&self.cells);
+        self.cache.changes.end(&self.things);
     }
 }
 
 /// A change of our own to a file's content.
 pub(crate) struct ContentChange<'c> {
     cache: &'c NodeCache,
-    cells: Vec<usize>,
+    things: Vec<u64>,
 }
 
 impl Drop for ContentChange<'_> {
     fn drop(&mut self) {
-        self.cache.changes.end(&self.cells);
+        self.cache.changes.end(&self.things);
     }
 }
 

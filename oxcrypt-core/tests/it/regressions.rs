@@ -9,7 +9,7 @@ use oxcrypt_core::storage::{
     Attributes, BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
 };
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{CiphertextPath, DirId, ErrorKind, File, Name, Stored, Vault, VaultOptions};
+use oxcrypt_core::{CiphertextPath, DirId, Entry, ErrorKind, File, Name, Stored, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
 
@@ -310,4 +310,27 @@ fn regression_a_conflict_copy_is_written_in_large_pieces() {
     assert_eq!(file.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
     let made = |method| storage.counts().of(method) - before.of(method);
     assert!(made(Method::WriteAt) + made(Method::ReadAt) < 30, "{:?}", storage.counts());
+}
+
+#[test]
+fn regression_a_listed_file_costs_nothing_whatever_is_changed_elsewhere() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let here = builder.directory(&DirId::root(), "here").unwrap();
+    (0..1_000).for_each(|number| drop(builder.file(&here, &number.to_string(), b"").unwrap()));
+    drop(builder);
+    let storage = Arc::new(FaultyStorage::new(&storage));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    let here = vault.lookup(&root, &name("here"), now).unwrap();
+    let listing = vault.list(&here, now).unwrap();
+    for number in 0..1_000 {
+        vault.make_symlink(&root, &name(&number.to_string()), "target", now).unwrap();
+    }
+    let before = storage.counts().total();
+    for entry in listing.entries() {
+        let Entry::Sound(found) = entry else { panic!("{entry:?}") };
+        vault.node(&here, found, now).unwrap();
+    }
+    assert_eq!(storage.counts().total() - before, 0);
 }
