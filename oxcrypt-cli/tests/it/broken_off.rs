@@ -11,19 +11,13 @@ use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::{Made, names_below, oxcrypt, run, skip};
+use crate::command::{Made, content_of, names_below, oxcrypt, run, skip};
 
 /// More than any of this takes on any machine.
 const CEILING: Duration = Duration::from_mins(1);
 
 fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// Names of everything in a vault but the backups of its key files, which every writer makes first.
-fn content_of(vault: &Path) -> Vec<String> {
-    let is_backup = |name: &String| name.rsplit('.').next() == Some("bkup");
-    names_below(vault).into_iter().filter(|name| !is_backup(name)).collect()
 }
 
 /// Waits until the vault has a file of at least `len` bytes of ciphertext that `before` did not have.

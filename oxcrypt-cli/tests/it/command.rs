@@ -137,3 +137,9 @@ pub(crate) fn names_below(dir: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// Names of everything in a vault but the backups of its key files, which every writer makes first.
+pub(crate) fn content_of(vault: &Path) -> Vec<String> {
+    let is_backup = |name: &String| name.rsplit('.').next() == Some("bkup");
+    names_below(vault).into_iter().filter(|name| !is_backup(name)).collect()
+}

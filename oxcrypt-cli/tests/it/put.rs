@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::DirId;
 
-use crate::command::{Ended, Made, names_below};
+use crate::command::{Ended, Made, content_of, names_below};
 
 /// An empty vault.
 fn empty() -> Made {
@@ -310,12 +310,12 @@ fn one_command_at_a_time_changes_a_vault_and_everybody_reads() {
 fn a_put_that_waits_for_its_standard_input_can_be_interrupted() {
     use rustix::process::{Pid, Signal, kill_process};
     let made = empty();
-    let before = names_below(&made.vault());
+    let before = content_of(&made.vault());
     let mut stream = Stream::start(&made);
     kill_process(Pid::from_child(&stream.child), Signal::INT).unwrap();
     // Nothing more comes, and nothing ends.
     assert_eq!(stream.child.wait().unwrap().code(), Some(130));
-    assert_eq!(names_below(&made.vault()), before);
+    assert_eq!(content_of(&made.vault()), before);
 }
 
 /// Gives everything in a vault a time.
