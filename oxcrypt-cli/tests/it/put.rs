@@ -272,14 +272,15 @@ impl Stream {
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let started = Instant::now();
-        loop {
+        let draft = loop {
             assert!(started.elapsed() < Duration::from_mins(1), "it has begun the file");
             // Some of it goes to storage before the rest has come.
             input.write_all(&pattern(100_000)).unwrap();
             if let Some(draft) = made.names().into_iter().find(|name| name.starts_with(".oxcrypt-put-")) {
-                return Self { child, input, draft };
+                break draft;
             }
-        }
+        };
+        Self { child, input, draft }
     }
 
     fn end(self) -> Option<i32> {
@@ -300,7 +301,7 @@ fn one_command_at_a_time_changes_a_vault_and_everybody_reads() {
         assert!(ended.err.contains("(put)"), "{}", ended.err);
     }
     assert_eq!(made.put(&[], &["file"], "/").code, Some(6));
-    assert_eq!(made.names(), [stream.draft.clone()]);
+    assert_eq!(made.names(), std::slice::from_ref(&stream.draft));
     assert_eq!(stream.end(), Some(0));
     assert_eq!(made.run(&["mkdir"], &["/dir"]).code, Some(0));
 }

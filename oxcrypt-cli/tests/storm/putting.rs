@@ -33,7 +33,7 @@ fn scene() -> Option<(Scene, String)> {
     let more = |builder: &VaultBuilder<'_>| {
         builder.directory(&DirId::root(), "live")?;
         let dead = builder.directory(&DirId::root(), "dead")?;
-        place = builder.content_dir(&dead)?.as_str().to_owned();
+        builder.content_dir(&dead)?.as_str().clone_into(&mut place);
         Ok(())
     };
     let scene = Scene::with(SETTING, more)?;
