@@ -1,60 +1,17 @@
 //! Files that somebody else changes or replaces while a vault is open: what is read is of one file, and of one time.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::storage::{
-    Attributes, BlockFile, BlockStorage, EntryKind, Listed, MemoryStorage, Metadata, OpenMode, Replace, Space,
-};
+use oxcrypt_core::storage::{Attributes, BlockStorage, EntryKind, MemoryStorage, OpenMode, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{CiphertextPath, DirId, ErrorKind, File, Name, Node, Probe, Vault};
 
 use crate::fixtures::unlock;
+use crate::plain::Plain;
 
 const OLD: &[u8] = b"the old content";
 const NEW: &[u8] = b"THE NEW CONTENT";
-
-/// A store that cannot tell files apart, as on Windows.
-#[derive(Debug)]
-struct NoIdentity(Arc<MemoryStorage>);
-
-impl NoIdentity {
-    fn strip(mut metadata: Metadata) -> Metadata {
-        metadata.identity = None;
-        metadata
-    }
-}
-
-impl BlockStorage for NoIdentity {
-    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
-        self.0.open(path, mode).map(|(file, metadata)| (file, Self::strip(metadata)))
-    }
-    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
-        self.0.metadata(path).map(Self::strip)
-    }
-    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
-        self.0.list(dir)
-    }
-    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.0.create_dir(dir)
-    }
-    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
-        self.0.remove(path, kind)
-    }
-    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
-        self.0.rename(from, to, replace)
-    }
-    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.0.sync_dir(dir)
-    }
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
-        self.0.set_attributes(path, change)
-    }
-    fn space(&self) -> io::Result<Space> {
-        self.0.space()
-    }
-}
 
 /// A vault with one file, and a second content for it.
 struct Scene {
@@ -73,7 +30,7 @@ impl Scene {
         drop(builder);
         let shared = Arc::clone(&storage);
         let shared: Arc<dyn BlockStorage> =
-            if tells_files_apart { shared } else { Arc::new(NoIdentity(shared)) };
+            Arc::new(Plain { inner: shared, tells_files_apart, always_replaces: false });
         let vault = unlock(shared, "passphrase");
         Self { storage, path, new, vault }
     }

@@ -10,6 +10,7 @@ use oxcrypt_core::{File, Vault, VaultOptions};
 use proptest::prelude::*;
 
 use crate::lab::{self, Lab, at, bytes, content, flush};
+use crate::plain::Plain;
 
 const P: usize = 32_768;
 
@@ -288,6 +289,21 @@ proptest! {
         steps in prop::collection::vec(step(), 1..40),
     ) {
         let mut world = World::new(lab, Arc::new(lab.empty()), memory);
+        for step in &steps {
+            world.step(step, &never);
+        }
+        world.end();
+    }
+
+    #[test]
+    fn a_file_in_a_store_that_cannot_tell_files_apart_is_a_row_of_bytes(
+        lab in labs(),
+        memory in memories(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let inner = Arc::new(lab.empty());
+        let storage = Plain { inner, tells_files_apart: false, always_replaces: true };
+        let mut world = World::new(lab, Arc::new(storage), memory);
         for step in &steps {
             world.step(step, &never);
         }

@@ -23,6 +23,7 @@ mod manifest;
 mod official;
 mod old_listings;
 
+mod plain;
 mod races;
 mod read_only;
 mod regressions;

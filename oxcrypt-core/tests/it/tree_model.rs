@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use crate::checker::{Report, What};
 use crate::lab::{self, Lab, bytes, content, find, name};
+use crate::plain::Plain;
 
 mod model;
 
@@ -233,6 +234,22 @@ proptest! {
         steps in prop::collection::vec(step(), 1..40),
     ) {
         let mut world = World::new(lab, Arc::new(lab.empty()), memory);
+        for step in steps {
+            world.step(step);
+        }
+    }
+
+    /// A store that has no rename but one that replaces, and cannot tell files apart.
+    #[test]
+    fn a_tree_in_a_plain_store_is_a_tree_of_maps(
+        lab in labs(),
+        memory in memories(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let inner = Arc::new(lab.empty());
+        let storage = Plain { inner, tells_files_apart: false, always_replaces: true };
+        let mut world = World::new(lab, Arc::new(storage), memory);
+        world.model.exchanges = false;
         for step in steps {
             world.step(step);
         }

@@ -4,13 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use oxcrypt_core::storage::{
-    Attributes, BlockFile, BlockStorage, EntryKind, Listed, MemoryStorage, Metadata, OpenMode, Replace, Space,
-};
+use oxcrypt_core::storage::{Attributes, BlockStorage, EntryKind, MemoryStorage, Replace};
 use oxcrypt_core::{CiphertextPath, File, Stored, Vault, VaultOptions};
 
 use super::P;
 use crate::lab::{self, Lab, bytes, content, find, flush};
+use crate::plain::Plain;
 
 /// A vault with a file that is open, of which one chunk is changed and not stored, and what should be read of it.
 struct Scene {
@@ -212,50 +211,12 @@ fn a_copy_that_fails_is_made_by_the_next_flush() {
     }
 }
 
-/// A store that cannot tell files apart.
-#[derive(Debug)]
-struct NoIdentity(Arc<MemoryStorage>);
-
-fn strip(mut metadata: Metadata) -> Metadata {
-    metadata.identity = None;
-    metadata
-}
-
-impl BlockStorage for NoIdentity {
-    fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
-        self.0.open(path, mode).map(|(file, metadata)| (file, strip(metadata)))
-    }
-    fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
-        self.0.metadata(path).map(strip)
-    }
-    fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
-        self.0.list(dir)
-    }
-    fn create_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.0.create_dir(dir)
-    }
-    fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
-        self.0.remove(path, kind)
-    }
-    fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
-        self.0.rename(from, to, replace)
-    }
-    fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        self.0.sync_dir(dir)
-    }
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
-        self.0.set_attributes(path, change)
-    }
-    fn space(&self) -> io::Result<Space> {
-        self.0.space()
-    }
-}
-
 #[test]
 fn regression_a_store_that_cannot_tell_files_apart_takes_no_harm_from_two_who_write() {
     for has_times in [true, false] {
         let memory = Arc::new(Lab::GCM.empty());
-        let storage = Arc::new(NoIdentity(Arc::clone(&memory)));
+        let plain = Plain { inner: Arc::clone(&memory), tells_files_apart: false, always_replaces: false };
+        let storage = Arc::new(plain);
         let vault = lab::open(&storage);
         let file = lab::create(&vault, "file").unwrap();
         let mut model = Vec::new();

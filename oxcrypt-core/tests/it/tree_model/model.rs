@@ -34,11 +34,13 @@ impl Item {
 pub(super) struct Model {
     pub(super) lab: Lab,
     pub(super) items: Vec<Item>,
+    /// Whether the store can exchange entries.
+    pub(super) exchanges: bool,
 }
 
 impl Model {
     pub(super) fn new(lab: Lab) -> Self {
-        Self { lab, items: vec![Item::Directory(BTreeMap::new())] }
+        Self { lab, items: vec![Item::Directory(BTreeMap::new())], exchanges: true }
     }
 
     pub(super) fn children(&self, id: Id) -> &BTreeMap<String, Id> {
@@ -170,6 +172,9 @@ impl Model {
             match target {
                 None => refused.push(ErrorKind::NotFound),
                 Some(target) if self.lies_within(from_dir, target) => {
+                    refused.push(ErrorKind::InvalidArgument);
+                }
+                Some(target) if target != source && !self.exchanges => {
                     refused.push(ErrorKind::InvalidArgument);
                 }
                 Some(target) => {
