@@ -45,7 +45,7 @@ impl Tree {
         let _entry = self.turns.alone(Subject::Entry(node.id()));
         let stored = stored_of(&node)?;
         let change = self.cache.begin_change(&[(dir, name)], now);
-        self.remove_content_dir(id)?;
+        self.remove_dir_content(&node, id)?;
         self.remove_type_file(&stored, &node.what)?;
         change.removed(&node);
         self.let_go(&node);
@@ -63,15 +63,29 @@ impl Tree {
         }
     }
 
-    /// Removes the content directory of an empty directory. Where there is none that is as well.
+    /// Removes what is left of the content of an empty directory. Where there is nothing, others may have removed the
+    /// directory, and have made another one of that name: then its entry leads to that.
+    pub(super) fn remove_dir_content(&self, node: &Node, id: &DirId) -> Result<()> {
+        if self.remove_content_dir(id)? {
+            return Ok(());
+        }
+        let path = stored_of(node)?.type_file(&node.what);
+        if self.read_dir_file(&path)? == *id {
+            return Ok(());
+        }
+        self.cache.forget(node);
+        Err(Error::new(ErrorKind::Incomplete).because("the entry leads to another directory by now").at(path))
+    }
+
+    /// Removes the content directory of an empty directory; false where there is none.
     ///
     /// It looks before it touches anything. Whether the directory is empty is then for storage to decide: where
     /// something has come in meanwhile, what was removed of our own is put back.
-    pub(super) fn remove_content_dir(&self, dir: &DirId) -> Result<()> {
+    fn remove_content_dir(&self, dir: &DirId) -> Result<bool> {
         let path = self.content_dir(dir);
         let listed = match self.storage.list(&path) {
             Ok(listed) => listed,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::of_structure(error).at(path)),
         };
         if let Some(kept) = listed.iter().find(|listed| !is_ours_to_remove(listed, &[DIR_ID_FILE])) {
@@ -84,7 +98,8 @@ impl Tree {
                     content_dir::write_dir_id(&*self.storage, &path, self.combo, &self.key, dir);
             }
             Error::from(error).at(&path)
-        })
+        })?;
+        Ok(true)
     }
 
     /// Removes what makes the entry what it is: there is none from then on. Looks first whether its folder holds what is

@@ -207,7 +207,7 @@ impl Tree {
             (What::Directory(_), What::File | What::Symlink) => Err(ErrorKind::NotADirectory.into()),
             (What::File | What::Symlink, What::Directory(_)) => Err(ErrorKind::IsADirectory.into()),
             (What::Directory(_), What::Directory(victim)) => {
-                self.remove_content_dir(victim)?;
+                self.remove_dir_content(target, victim)?;
                 self.replace_type_file(step, target, there).inspect_err(|_| {
                     let _put_back_or_missing =
                         content_dir::create(&*self.storage, &self.names, self.combo, &self.key, victim);

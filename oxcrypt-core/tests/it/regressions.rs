@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::storage::{
-    Attributes, BlockStorage, Crash, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
+    Attributes, BlockStorage, Crash, EntryKind, FaultyStorage, Gate, MemoryStorage, Method, Replace, Verdict,
 };
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{CiphertextPath, DirId, Entry, ErrorKind, File, Name, Stored, Vault, VaultOptions};
@@ -305,7 +305,7 @@ fn regression_a_conflict_copy_is_written_in_large_pieces() {
     let (root, now) = (vault.root(), Instant::now());
     let file = vault.open_for_writing(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
     file.write_at(5 << 20, b"new", SystemTime::now()).unwrap();
-    storage.remove(&path, oxcrypt_core::storage::EntryKind::File).unwrap();
+    storage.remove(&path, EntryKind::File).unwrap();
     let before = storage.counts();
     assert_eq!(file.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
     let made = |method| storage.counts().of(method) - before.of(method);
@@ -333,4 +333,34 @@ fn regression_a_listed_file_costs_nothing_whatever_is_changed_elsewhere() {
         vault.node(&here, found, now).unwrap();
     }
     assert_eq!(storage.counts().total() - before, 0);
+}
+
+#[test]
+fn regression_a_directory_that_others_have_made_anew_is_not_cut_off() {
+    for replaces in [false, true] {
+        let storage = Arc::new(MemoryStorage::default());
+        let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+        builder.directory(&DirId::root(), "empty").unwrap();
+        let old = builder.directory(&DirId::root(), "dir").unwrap();
+        let content_dir = builder.content_dir(&old).unwrap();
+        let dir_file = builder.spell(&DirId::root(), "dir").0.join("dir.c9r").unwrap();
+        let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+        let (root, now) = (vault.root(), Instant::now());
+        vault.lookup(&root, &name("dir"), now).unwrap();
+        // Somebody else removes the directory, and makes another one with a file in it.
+        let new = builder.directory(&DirId::root(), "new").unwrap();
+        builder.file(&new, "file", b"content").unwrap();
+        drop(builder);
+        storage.remove(&content_dir, EntryKind::Directory).unwrap();
+        storage.remove(&dir_file, EntryKind::File).unwrap();
+        storage.write_new(&dir_file, new.as_bytes()).unwrap();
+        let removed = if replaces {
+            vault.rename((&root, &name("empty")), (&root, &name("dir")), Replace::Always, now)
+        } else {
+            vault.remove_dir(&root, &name("dir"), now)
+        };
+        assert_eq!(removed.unwrap_err().kind(), ErrorKind::Incomplete);
+        let dir = vault.lookup(&root, &name("dir"), now).unwrap();
+        assert_eq!(vault.list(&dir, now).unwrap().entries().len(), 1);
+    }
 }
