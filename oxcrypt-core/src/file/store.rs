@@ -17,7 +17,7 @@ use crate::cache::ClearChunk;
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
 use crate::crypto::ContentCipher;
 use crate::error::{Error, Result};
-use crate::storage::{Attributes, BlockFile, Metadata};
+use crate::storage::{Attributes, BlockFile, EntryKind, Metadata};
 use crate::tree::Subject;
 
 /// Where a flushed file is. A conflict copy is something to tell people about.
@@ -220,8 +220,10 @@ impl File {
                 self.resident().settle_unseen();
                 return Ok(Stored::InPlace);
             };
+            let is_it =
+                |there: &Metadata| there.kind == EntryKind::File && self.resident().is_same_file(there);
             let ask = || match context.storage.metadata(&path) {
-                Ok(metadata) if self.resident().is_same_file(&metadata) => Ok(Some(metadata)),
+                Ok(metadata) if is_it(&metadata) => Ok(Some(metadata)),
                 Ok(_) => Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(Error::from(error).at(&path)),

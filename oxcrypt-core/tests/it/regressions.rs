@@ -12,6 +12,7 @@ use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{CiphertextPath, DirId, Entry, ErrorKind, File, Name, Stored, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
+use crate::plain::Plain;
 
 /// No test waits longer for what is to happen at once.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -363,4 +364,22 @@ fn regression_a_directory_that_others_have_made_anew_is_not_cut_off() {
         let dir = vault.lookup(&root, &name("dir"), now).unwrap();
         assert_eq!(vault.list(&dir, now).unwrap().entries().len(), 1);
     }
+}
+
+#[test]
+fn regression_a_folder_in_the_place_of_a_file_is_not_that_file() {
+    let storage = MemoryStorage::default();
+    let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+    let path = builder.file(&DirId::root(), "file", b"old").unwrap();
+    drop(builder);
+    let storage =
+        Arc::new(Plain { inner: Arc::new(storage), tells_files_apart: false, always_replaces: false });
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    let file = vault.open_for_writing(&vault.lookup(&root, &name("file"), now).unwrap(), now).unwrap();
+    file.write_at(0, b"new", SystemTime::now()).unwrap();
+    storage.inner.remove(&path, EntryKind::File).unwrap();
+    storage.inner.create_dir(&path).unwrap();
+    assert_eq!(file.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
+    assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file (conflict 1)"), b"new");
 }
