@@ -112,7 +112,8 @@ impl ResidentFile {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let state = self.state();
-        let chunks = state.content.len.div_ceil(PAYLOAD_LEN);
+        // Behind what storage has there are zeros, and what is in memory alone: of a sparse file, no end of them.
+        let chunks = state.content.valid.div_ceil(PAYLOAD_LEN);
         state.content.torn.is_none()
             && !state.content.is_unvouched()
             && (0..chunks).all(|index| self.chunk_in(&state, ChunkIndex(index)).is_some())

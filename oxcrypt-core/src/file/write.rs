@@ -78,6 +78,9 @@ impl File {
     /// is whole of it.
     pub fn set_len(&self, len: u64, now: SystemTime) -> Result<()> {
         self.expect_writable()?;
+        if len > MAX_CLEARTEXT_LEN {
+            return Err(self.name(ErrorKind::TooLarge.into()));
+        }
         self.expect_room(len)?;
         let _turn = self.turn();
         loop {

@@ -337,6 +337,30 @@ fn regression_a_listed_file_costs_nothing_whatever_is_changed_elsewhere() {
 }
 
 #[test]
+fn regression_of_a_sparse_file_what_is_whole_is_known_at_once() {
+    let (_, vault) = vault();
+    let file = vault.create(&vault.root(), &name("file"), Instant::now()).unwrap();
+    file.set_len(3 << 30, SystemTime::now()).unwrap();
+    let begun = Instant::now();
+    for _ in 0..20_000 {
+        assert!(file.resident().is_whole());
+    }
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+#[test]
+fn regression_a_length_that_no_file_has_is_too_large() {
+    let (_, vault) = vault();
+    let (time, file) =
+        (SystemTime::now(), vault.create(&vault.root(), &name("file"), Instant::now()).unwrap());
+    for offset in [u64::MAX, u64::MAX - 1, u64::MAX - 40_000, 1 << 63] {
+        assert_eq!(file.write_at(offset, b"bytes", time).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(file.set_len(offset, time).unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+    assert!(file.is_empty());
+}
+
+#[test]
 fn regression_a_directory_that_others_have_made_anew_is_not_cut_off() {
     for replaces in [false, true] {
         let storage = Arc::new(MemoryStorage::default());
