@@ -102,12 +102,12 @@ impl FileContext {
         self.open.get(&node).is_some_and(|shared| shared.resident.is_another_file(metadata))
     }
 
-    /// The file of this name, if anything of it is unsaved.
-    pub(crate) fn unsaved_at(&self, dir: &Node, name: &Name) -> Option<Arc<Shared>> {
+    /// The files of this name of which anything is unsaved: more than one where others have replaced one.
+    pub(crate) fn unsaved_at(&self, dir: &Node, name: &Name) -> Vec<Arc<Shared>> {
         let is_there = |shared: &&Arc<Shared>| {
             shared.node.at().is_some_and(|at| at.parent.dir_id() == dir.dir_id() && at.name == *name)
         };
-        self.lock().values().find(is_there).map(Arc::clone)
+        self.lock().values().filter(is_there).map(Arc::clone).collect()
     }
 
     /// Holds a file until all of it is in storage.

@@ -171,11 +171,12 @@ impl Vault {
             known.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
         // Whatever is still believed of the tree: what is unsaved knows its place.
-        let Some(shared) = self.files.unsaved_at(dir, name) else { return Ok(()) };
-        if self.resident.lookup(to.0, to.1, now).ready().as_ref().is_some_and(is_free) {
+        let unsaved = self.files.unsaved_at(dir, name);
+        if unsaved.is_empty() || self.resident.lookup(to.0, to.1, now).ready().as_ref().is_some_and(is_free) {
             return Ok(());
         }
-        File::new(shared, Arc::clone(&self.files), true).flush(now).map(drop)
+        let file = |shared| File::new(shared, Arc::clone(&self.files), true);
+        unsaved.into_iter().map(file).try_for_each(|file| file.flush(now).map(drop))
     }
 
     /// A node is gone.
