@@ -49,6 +49,7 @@ pub struct File {
 
 impl File {
     pub(crate) fn new(shared: Arc<Shared>, context: Arc<FileContext>, writable: bool) -> Self {
+        shared.enter();
         Self { shared, context, writable }
     }
 

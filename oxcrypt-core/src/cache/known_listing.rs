@@ -27,12 +27,24 @@ impl KnownListing {
 
     /// The listing as it is by now.
     pub(super) fn current(&self) -> Arc<Listing> {
-        let mut state = self.lock();
-        if !state.changed.is_empty() {
-            let changed = std::mem::take(&mut state.changed);
-            state.listing = Arc::new(state.listing.changed(changed));
+        loop {
+            let (listing, changed) = {
+                let state = self.lock();
+                if state.changed.is_empty() {
+                    return Arc::clone(&state.listing);
+                }
+                (Arc::clone(&state.listing), state.changed.clone())
+            };
+            // Not under the lock: lookups need it, and a large directory takes a while.
+            let merged = Arc::new(listing.changed(changed.clone()));
+            let mut state = self.lock();
+            if Arc::ptr_eq(&state.listing, &listing) && state.changed == changed {
+                state.changed.clear();
+                state.listing = Arc::clone(&merged);
+                drop(state);
+                return merged;
+            }
         }
-        Arc::clone(&state.listing)
     }
 
     /// The entry of this name, and whether the lack of one means that there is none.

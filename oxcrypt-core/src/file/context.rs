@@ -127,16 +127,16 @@ impl FileContext {
     }
 
     /// One who had a file open has it no longer. What is unsaved of a file that is gone, nobody will ever read.
-    pub(super) fn let_go(&self, shared: &Arc<Shared>) {
+    pub(super) fn let_go(&self, shared: &Shared) {
+        shared.leave();
         if shared.node.is_gone() {
-            // The one who lets go, and the table.
-            self.forget_gone(|held| Arc::ptr_eq(held, shared) && Arc::strong_count(held) == 2);
+            self.forget_gone(|held| held.number == shared.number && !held.is_open());
         }
     }
 
     /// A node is gone: what is unsaved of it is of no use unless somebody has it open.
     pub(crate) fn removed(&self, node: &Node) {
-        self.forget_gone(|held| held.node.id() == node.id() && Arc::strong_count(held) == 1);
+        self.forget_gone(|held| held.node.id() == node.id() && !held.is_open());
     }
 
     fn forget_gone(&self, is_forgotten: impl Fn(&Arc<Shared>) -> bool) {

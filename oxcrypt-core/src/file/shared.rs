@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::resident::ResidentFile;
 use crate::node::Node;
 use crate::storage::BlockFile;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One ciphertext file, however often it is open.
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub(super) resident: Arc<ResidentFile>,
     handle: RwLock<Handle>,
     turn: Mutex<()>,
+    /// How many have it open.
+    users: AtomicUsize,
 }
 
 /// An open file of the storage. Never dropped under a lock: that closes it.
@@ -26,7 +29,28 @@ pub(super) struct Handle {
 
 impl Shared {
     pub(super) fn new(number: u64, node: Arc<Node>, resident: Arc<ResidentFile>, handle: Handle) -> Self {
-        Self { number, node, resident, handle: RwLock::new(handle), turn: Mutex::new(()) }
+        Self {
+            number,
+            node,
+            resident,
+            handle: RwLock::new(handle),
+            turn: Mutex::new(()),
+            users: AtomicUsize::new(0),
+        }
+    }
+
+    /// Somebody has opened it.
+    pub(super) fn enter(&self) {
+        self.users.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Somebody has it open no longer.
+    pub(super) fn leave(&self) {
+        self.users.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.users.load(Ordering::Acquire) > 0
     }
 
     /// The storage's handle of now. Another one may take its place while this is in use, with the same content.

@@ -89,12 +89,19 @@ impl File {
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush). It never reports success for bytes that it gave up on.
+    /// As [`flush`](Self::flush). It never reports success for bytes that it gave up on: where the storage could not make
+    /// them durable, the host may have dropped them, so every later call says so, too, until the file is begun anew by
+    /// cutting it to nothing.
     pub fn sync(&self, now: Instant) -> Result<Stored> {
         self.expect_writable()?;
         let _turn = self.turn();
         let stored = self.flush_in_turn(now)?;
-        self.shared.handle().sync().map_err(|error| self.name(error.into()))?;
+        self.resident().expect_durability()?;
+        self.shared.handle().sync().map_err(|error| {
+            let error = self.name(error.into());
+            self.resident().lose_durability(&error);
+            error
+        })?;
         if !self.node().is_gone() {
             self.context.tree.sync_entry(self.node())?;
         }
@@ -337,6 +344,21 @@ impl ResidentFile {
         self.state_mut().unsaved.error = error;
     }
 
+    /// Refuses where the host has failed to make durable what was stored.
+    fn expect_durability(&self) -> Result<()> {
+        match &self.state().content.lost_durability {
+            Some(error) => {
+                Err(Error::new(error.kind()).because(format!("an earlier sync has failed: {error}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn lose_durability(&self, error: &Error) {
+        let kept = Error::new(error.kind()).because(error.to_string());
+        self.state_mut().content.lost_durability = Some(Arc::new(kept));
+    }
+
     fn times_to_set(&self) -> Option<Attributes> {
         self.state().unsaved.times.clone()
     }
@@ -394,6 +416,7 @@ impl ResidentFile {
         content.cipher = Some(cipher);
         content.identity = metadata.identity;
         content.modified = metadata.modified;
+        content.lost_durability = None;
         state.unsaved.header = None;
         state.unsaved.needs_cut = false;
         state.unsaved.is_unasked = false;

@@ -251,6 +251,7 @@ impl ResidentFile {
         self.budget.give_back(removed.len() * CHUNK);
         let content = &mut state.content;
         (content.len, content.valid, content.readable_len, content.torn) = (0, 0, 0, None);
+        content.lost_durability = None;
         content.cipher = Some(cipher);
         content.id = self.chunks.new_content();
         state.unsaved.needs_cut = content.stored_len > 0;

@@ -17,7 +17,13 @@ use crate::storage::{EntryKind, Listed};
 
 impl Tree {
     /// Removes a file or symbolic link.
-    pub(crate) fn remove(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+    /// Returns what is gone then, and whether nothing is left of its folder.
+    pub(crate) fn remove(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        now: Instant,
+    ) -> Result<(Arc<Node>, Result<()>)> {
         let _turn = self.turns.alone(Subject::Directory(directory_id(dir)?.clone()));
         let node = self.find_in_turn(dir, name, now)?;
         if node.kind() == NodeKind::Directory {
@@ -29,8 +35,8 @@ impl Tree {
         self.remove_type_file(&stored, &node.what)?;
         change.removed(&node);
         self.let_go(&node);
-        self.remove_folder(&stored)?;
-        Ok(node)
+        let cleared = self.remove_folder(&stored);
+        Ok((node, cleared))
     }
 
     /// Removes an empty directory: the content directory first, so that nothing that comes into it meanwhile is lost.

@@ -40,6 +40,22 @@ impl Tree {
         replace: Replace,
         now: Instant,
     ) -> Result<Option<Arc<Node>>> {
+        match self.try_rename(from, to, replace, now) {
+            // Somebody else has made what memory believed was not there. It does not any more.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && replace == Replace::Always => {
+                self.try_rename(from, to, replace, now)
+            }
+            result => result,
+        }
+    }
+
+    fn try_rename(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        replace: Replace,
+        now: Instant,
+    ) -> Result<Option<Arc<Node>>> {
         let (from_id, to_id) = (directory_id(from.0)?, directory_id(to.0)?);
         let _moves = (from_id != to_id).then(|| self.turns.alone(Subject::Moves));
         let _directories = self.turns_of_both(from.0, to.0, from_id, to_id);

@@ -113,9 +113,9 @@ impl Vault {
     /// `ReadOnly`; else what the storage says.
     pub fn remove(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<()> {
         self.expect_writable()?;
-        let node = self.tree.remove(dir, name, now)?;
+        let (node, cleared) = self.tree.remove(dir, name, now)?;
         self.forget(&node);
-        Ok(())
+        cleared
     }
 
     /// Removes an empty directory. What the host's own programs leave in any folder (`.DS_Store`, `desktop.ini`) goes

@@ -407,3 +407,40 @@ fn regression_a_folder_in_the_place_of_a_file_is_not_that_file() {
     assert_eq!(file.flush(now).unwrap(), Stored::ConflictCopy { lost_chunks: 0 });
     assert_eq!(content(&vault.afresh(&VaultOptions::default()), "file (conflict 1)"), b"new");
 }
+
+#[test]
+fn regression_what_a_sync_has_given_up_on_is_never_called_durable() {
+    let memory = MemoryStorage::default();
+    VaultBuilder::create(&memory, Recipe::default()).unwrap();
+    let storage = Arc::new(FaultyStorage::new(&memory));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.create(&root, &name("file"), now).unwrap();
+    file.write_at(0, b"bytes", time).unwrap();
+    storage.on_call(|call| match call.method {
+        Method::Sync => Verdict::Fail(std::io::ErrorKind::Other),
+        _ => Verdict::Pass,
+    });
+    assert_eq!(file.sync(now).unwrap_err().kind(), ErrorKind::Storage);
+    storage.on_call(|_| Verdict::Pass);
+    // The host may have dropped them, and a sync of what is left says nothing of that.
+    assert_eq!(file.sync(now).unwrap_err().kind(), ErrorKind::Storage);
+    file.set_len(0, time).unwrap();
+    file.write_at(0, b"bytes", time).unwrap();
+    assert_eq!(file.sync(now).unwrap(), Stored::InPlace);
+}
+
+#[test]
+fn regression_a_rename_replaces_what_memory_believed_was_not_there() {
+    let storage = Arc::new(MemoryStorage::default());
+    let builder = VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    builder.file(&DirId::root(), "file", b"new").unwrap();
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now) = (vault.root(), Instant::now());
+    assert_eq!(vault.lookup(&root, &name("other"), now).unwrap_err().kind(), ErrorKind::NotFound);
+    builder.file(&DirId::root(), "other", b"of somebody else").unwrap();
+    vault.rename((&root, &name("file")), (&root, &name("other")), Replace::Always, now).unwrap();
+    let fresh = vault.afresh(&VaultOptions::default());
+    assert_eq!(content(&fresh, "other"), b"new");
+    assert_eq!(fresh.list(&fresh.root(), now).unwrap().entries().len(), 1);
+}
