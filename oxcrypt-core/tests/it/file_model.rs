@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use oxcrypt_core::storage::{BlockStorage, FaultyStorage, LocalStorage, Replace, Verdict};
 use oxcrypt_core::{File, Vault, VaultOptions};
@@ -149,18 +148,25 @@ impl World {
         &self.handles[number % self.handles.len()]
     }
 
-    /// Makes a step. `retry` is called after a failure, and tells whether to try again.
-    fn step(&mut self, step: &Step, retry: &dyn Fn() -> bool) {
-        let again = |work: &dyn Fn() -> oxcrypt_core::Result<()>| {
-            while let Err(error) = work() {
-                assert!(retry(), "{step:?}: {error}");
-            }
-        };
+    /// Does something until it is done. After a failure storage works again, and everything is stored before the next
+    /// try: what could not be stored is reported by each later write until then.
+    fn again(&self, step: &Step, work: impl Fn() -> oxcrypt_core::Result<()>) {
+        let mut failures = 0;
+        while let Err(error) = work() {
+            failures += 1;
+            let Some(faulty) = &self.faulty else { panic!("{step:?}: {error}") };
+            assert!(failures < 10, "{step:?}: {error}");
+            faulty.on_call(|_| Verdict::Pass);
+            flush(self.handle(0)).unwrap();
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
         match *step {
             Step::Write { handle, offset, len } => {
                 self.writes += 1;
                 let data = bytes(len, self.writes);
-                again(&|| lab::write(self.handle(handle), offset as u64, &data));
+                self.again(step, || lab::write(self.handle(handle), offset as u64, &data));
                 if !data.is_empty() {
                     let end = offset + data.len();
                     self.model.resize(self.model.len().max(end), 0);
@@ -168,14 +174,14 @@ impl World {
                 }
             }
             Step::SetLen { handle, len } => {
-                again(&|| self.handle(handle).set_len(len as u64, at(2)));
+                self.again(step, || self.handle(handle).set_len(len as u64, at(2)));
                 self.model.resize(len, 0);
             }
             Step::Read { handle, offset, len } => {
                 let mut buf = vec![0xee; len];
                 let read = std::cell::Cell::new(0);
                 let buf_cell = std::cell::RefCell::new(&mut buf);
-                again(&|| {
+                self.again(step, || {
                     read.set(self.handle(handle).read_at(offset as u64, &mut buf_cell.borrow_mut())?);
                     Ok(())
                 });
@@ -186,13 +192,13 @@ impl World {
                     read.get()
                 );
             }
-            Step::StoreSome => again(&|| self.handle(0).store_some().map(|_| ())),
+            Step::StoreSome => self.again(step, || self.handle(0).store_some().map(|_| ())),
             Step::Flush { handle } => {
-                again(&|| flush(self.handle(handle)));
+                self.again(step, || flush(self.handle(handle)));
                 self.compare_storage();
             }
             Step::Sync { handle } => {
-                again(&|| lab::sync(self.handle(handle)));
+                self.again(step, || lab::sync(self.handle(handle)));
                 self.compare_storage();
             }
             Step::Open => {
@@ -208,7 +214,7 @@ impl World {
                 self.after_closing();
             }
             Step::Reopen => {
-                again(&|| flush(self.handle(0)));
+                self.again(step, || flush(self.handle(0)));
                 self.handles.clear();
                 self.vault = crate::fixtures::unlock_with(Arc::clone(&self.storage), &self.options);
                 self.after_closing();
@@ -275,10 +281,6 @@ impl World {
     }
 }
 
-fn never() -> bool {
-    false
-}
-
 proptest! {
     #![proptest_config(lab::cases(96))]
 
@@ -290,7 +292,7 @@ proptest! {
     ) {
         let mut world = World::new(lab, Arc::new(lab.empty()), memory);
         for step in &steps {
-            world.step(step, &never);
+            world.step(step);
         }
         world.end();
     }
@@ -305,7 +307,7 @@ proptest! {
         let storage = Plain { inner, tells_files_apart: false, always_replaces: true };
         let mut world = World::new(lab, Arc::new(storage), memory);
         for step in &steps {
-            world.step(step, &never);
+            world.step(step);
         }
         world.end();
     }
@@ -327,18 +329,6 @@ proptest! {
                 Step::Write { .. } | Step::SetLen { .. } | Step::Read { .. } | Step::StoreSome
                     | Step::Flush { .. } | Step::Sync { .. }
             );
-            // After a failure storage works again, and everything is stored before the step is tried again: what could
-            // not be stored is reported by each later write until then.
-            let heal = {
-                let storage = Arc::clone(&storage);
-                let file = world.vault.open_for_writing(world.handles[0].node(), Instant::now());
-                let unsaved = world.vault.unsaved();
-                move || {
-                    storage.on_call(|_| Verdict::Pass);
-                    file.iter().chain(&unsaved).for_each(|file| flush(file).unwrap());
-                    true
-                }
-            };
             if let Some((after, failures, how)) = *fault && is_of_content {
                 let left = AtomicU64::new(after + failures);
                 storage.on_call(move |_| {
@@ -353,7 +343,7 @@ proptest! {
                     }
                 });
             }
-            world.step(step, &heal);
+            world.step(step);
             storage.on_call(|_| Verdict::Pass);
         }
         world.end();
@@ -375,7 +365,7 @@ proptest! {
         drop(lab.make(&storage));
         let mut world = World::new(lab, Arc::new(storage), memory);
         for step in &steps {
-            world.step(step, &never);
+            world.step(step);
         }
         world.end();
     }
