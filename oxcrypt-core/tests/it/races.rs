@@ -425,3 +425,34 @@ fn a_file_is_opened_where_it_is_and_not_where_it_was() {
     });
     assert!(Arc::ptr_eq(&find(&vault, "moved").unwrap(), &node));
 }
+
+/// Two directories of different parents are each moved into the other; the first has been judged possible and is held.
+///
+/// Where renames from one directory to another do not take turns, the second is made meanwhile, and both are out of
+/// reach for good.
+#[test]
+fn of_two_crossing_renames_the_second_waits_for_the_first() {
+    let storage = Lab::GCM.filled(|vault| {
+        for dir in ["p", "q", "p/a", "q/b"] {
+            lab::make_dir(vault, dir).unwrap();
+        }
+    });
+    let vault = lab::open(&storage);
+    let gate = hold_first(&storage, is_method(Method::Rename), before);
+    let move_into = |from: &str, to: &str| lab::rename(&vault, from, to, Replace::Never);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| move_into("p/a", "q/b/inside"));
+        gate.wait_for(1);
+        let (done, second) = mpsc::channel();
+        scope.spawn(move || done.send(move_into("q/b", "p/a/inside")));
+        // Time for what must not happen; nothing else waits for it.
+        let overtook = second.recv_timeout(Duration::from_millis(100));
+        gate.open();
+        first.join().unwrap().unwrap();
+        assert!(overtook.is_err(), "it did not wait");
+        assert!(second.recv_timeout(LIMIT).unwrap().is_err(), "what it was to be moved into is below it");
+    });
+    let report = Lab::GCM.check(&*storage);
+    assert_eq!(report.faults(), Vec::<&crate::checker::Finding>::new());
+    assert_eq!(report.tree.len(), 4);
+}

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use oxcrypt_core::storage::{BlockStorage, FaultyStorage, LocalStorage, Replace, Verdict};
+use oxcrypt_core::storage::{BlockStorage, Crash, FaultyStorage, LocalStorage, Replace, Verdict};
 use oxcrypt_core::{Entry, ErrorKind, File, Node, NodeKind, Vault, VaultOptions};
 use proptest::prelude::*;
 
-use crate::checker::{Report, What};
+use crate::checker::{Finding, Report, What};
 use crate::lab::{self, Lab, bytes, content, find, name};
 use crate::plain::Plain;
 
@@ -182,7 +182,7 @@ impl World {
             assert!(content(file).unwrap() == *expected, "{:?} goes on", file.node());
         }
         let report = self.model.lab.check(&*self.storage);
-        assert_eq!(report.faults(), Vec::<&crate::checker::Finding>::new());
+        assert_eq!(report.faults(), Vec::<&Finding>::new());
         assert!(self.model.is(&report), "{:?} is not {:?}", report.tree, self.model);
         let fresh = crate::fixtures::unlock_with(Arc::clone(&self.storage), &VaultOptions::default());
         compare_all(&fresh, &self.model);
@@ -291,7 +291,7 @@ proptest! {
         let left = left_by(last);
         let look = || {
             let report = lab.check(&*storage);
-            prop_assert_eq!(report.worse_than_repairable(left), Vec::<&crate::checker::Finding>::new());
+            prop_assert_eq!(report.worse_than_repairable(left), Vec::<&Finding>::new());
             let made = outcome(&before, &after, last, &report);
             prop_assert!(made.is_some(), "{:?} failed: {:?}, from {:?}", last, report, before);
             prop_assert!(done.is_err() || after.is(&report));
@@ -310,6 +310,45 @@ proptest! {
                 prop_assert_eq!(node.kind(), made.items[id].kind());
                 if let (Item::File(expected), NodeKind::File) = (&made.items[id], node.kind()) {
                     prop_assert!(lab::read(vault, &path).unwrap() == *expected);
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(lab::cases(64))]
+
+    /// Wherever a process is killed, the step that it was in was made or was not.
+    #[test]
+    fn a_step_that_is_killed_was_made_or_was_not(
+        lab in labs(),
+        steps in prop::collection::vec(step(), 0..25),
+        last in change(),
+    ) {
+        let storage = Arc::new(FaultyStorage::new(&lab.empty()));
+        let mut world = World::new(lab, Arc::clone(&storage) as _, VaultOptions::default());
+        for step in steps {
+            world.step(step);
+        }
+        let before = world.model.clone();
+        let mut after = before.clone();
+        let first = storage.mutations();
+        let expected = after.step(last);
+        let done = world.make(&before, last);
+        prop_assert_eq!(expected.is_ok(), done.is_ok());
+        for call in first..=storage.mutations() {
+            for pages in 0..2 {
+                let image = Arc::new(storage.crash_image(call, Crash::Kill { pages }));
+                let report = lab.check(&*image);
+                let place = format!("{last:?} at call {call} and page {pages}");
+                let worse = report.worse_than_repairable(left_by(last));
+                prop_assert_eq!(worse, Vec::<&Finding>::new(), "{}", place);
+                let left = outcome(&before, &after, last, &report);
+                prop_assert!(left.is_some(), "{place}: {report:?}, from {before:?}");
+                let vault = lab::open(&image);
+                for (path, id) in left.unwrap().paths() {
+                    prop_assert_eq!(find(&vault, &path).unwrap().kind(), after.items[id].kind(), "{}", place);
                 }
             }
         }

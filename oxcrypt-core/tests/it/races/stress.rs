@@ -1,8 +1,7 @@
 //! Many threads in one vault: what anybody reads is what somebody has written, and in the end everything is there once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -184,34 +183,30 @@ fn threads_that_read_write_rename_and_remove_lose_nothing() {
 fn two_crossing_renames_make_no_circle() {
     let storage = Arc::new(Lab::GCM.empty());
     let vault = lab::open(&storage);
+    // Different parents, so that they have no directory in common but those that they move.
+    for dir in ["p", "q"] {
+        lab::make_dir(&vault, dir).unwrap();
+    }
     for round in 0..150 {
-        for dir in ["a", "b"] {
-            lab::make_dir(&vault, dir).unwrap();
-        }
-        let begin = AtomicBool::new(false);
+        let moved = ["p/a", "q/b"].map(|path| lab::make_dir(&vault, path).unwrap());
+        let begin = Barrier::new(2);
         let results = thread::scope(|scope| {
-            let move_into = |from: &'static str, to: &'static str| {
-                let (vault, begin) = (&vault, &begin);
-                let from_node = find(vault, from).unwrap();
-                let to_node = find(vault, to).unwrap();
+            let move_into = |from: usize, to: usize| {
+                let (vault, begin, moved) = (&vault, &begin, &moved);
+                let (dir, name) = (moved[from].parent().unwrap(), moved[from].name().unwrap());
                 scope.spawn(move || {
-                    while !begin.load(Ordering::Acquire) {
-                        std::hint::spin_loop();
-                    }
-                    let (root, inside) = (vault.root(), lab::name("inside"));
-                    let name = from_node.name().unwrap_or_else(|| lab::name(from));
-                    vault.rename((&root, &name), (&to_node, &inside), Replace::Always, Instant::now())
+                    begin.wait();
+                    let to = (&moved[to], &lab::name("inside"));
+                    vault.rename((&dir, &name), to, Replace::Always, Instant::now())
                 })
             };
-            let threads = [move_into("a", "b"), move_into("b", "a")];
-            begin.store(true, Ordering::Release);
-            threads.map(|thread| thread.join().unwrap())
+            [move_into(0, 1), move_into(1, 0)].map(|thread| thread.join().unwrap())
         });
         let done = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(done, 1, "in round {round}: {results:?}");
         let report = Lab::GCM.check(&*storage);
-        assert_eq!((report.faults(), report.tree.len()), (vec![], 2), "in round {round}");
-        let outer = if find(&vault, "a").is_ok() { "a" } else { "b" };
+        assert_eq!((report.faults(), report.tree.len()), (vec![], 4), "in round {round}");
+        let outer = if find(&vault, "p/a").is_ok() { "p/a" } else { "q/b" };
         lab::remove_dir(&vault, &format!("{outer}/inside")).unwrap();
         lab::remove_dir(&vault, outer).unwrap();
     }
