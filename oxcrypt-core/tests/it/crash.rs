@@ -16,7 +16,7 @@ mod history;
 mod tree;
 
 /// Losses of power tried at each call.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 12;
 /// As many pages as a chunk has, with the two that its ends lie in.
 const PAGES: u64 = 10;
 

@@ -282,7 +282,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(lab::cases(96))]
+    #![proptest_config(lab::cases(48))]
 
     #[test]
     fn a_file_is_a_row_of_bytes(
@@ -352,7 +352,7 @@ proptest! {
 
 proptest! {
     // Calls of the host and not of memory: fewer.
-    #![proptest_config(lab::cases(24))]
+    #![proptest_config(lab::cases(12))]
 
     #[test]
     fn a_file_in_a_folder_of_the_host_is_a_row_of_bytes(

@@ -225,7 +225,7 @@ fn check_entry(vault: &Vault, model: &Model, path: &str, id: Id) -> Arc<Node> {
 }
 
 proptest! {
-    #![proptest_config(lab::cases(96))]
+    #![proptest_config(lab::cases(48))]
 
     #[test]
     fn a_tree_is_a_tree_of_maps(
@@ -317,7 +317,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(lab::cases(64))]
+    #![proptest_config(lab::cases(32))]
 
     /// Wherever a process is killed, the step that it was in was made or was not.
     #[test]
@@ -396,7 +396,7 @@ fn outcome(before: &Model, after: &Model, step: Step, report: &Report) -> Option
 }
 
 proptest! {
-    #![proptest_config(lab::cases(24))]
+    #![proptest_config(lab::cases(12))]
 
     #[test]
     fn a_tree_in_a_folder_of_the_host_is_a_tree_of_maps(
