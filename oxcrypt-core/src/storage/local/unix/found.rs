@@ -114,6 +114,18 @@ impl<'r> Found<'r> {
     }
 
     fn change_in_order(&self, change: &Attributes) -> Result<(), Errno> {
+        #[cfg(target_os = "linux")]
+        if change.uid.is_none()
+            && change.gid.is_none()
+            && change.mode.is_none()
+            && let Some(times) = times_of(change)
+        {
+            // By the handle itself, which kernels before 5.8 do not take.
+            match fs::utimensat(&self.handle, "", &times, AtFlags::EMPTY_PATH) {
+                Err(Errno::INVAL | Errno::NOENT | Errno::BADF) => {}
+                other => return other,
+            }
+        }
         let parent;
         let (folder, name, flags) = if let Some(link) = self.checked_link() {
             (fs::CWD, Cow::Owned(link), AtFlags::empty())
