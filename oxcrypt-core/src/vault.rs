@@ -1,9 +1,8 @@
 //! An open vault: the façade over tree and files.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -12,10 +11,10 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::config::VaultConfig;
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{Budget, File, FileContext, Limits, Registry, ResidentFile};
+use crate::file::{Budget, File, FileContext, Limits, Registry};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
-use crate::node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
+use crate::node::{LinkTarget, Node, NodeAttributes, NodeKind};
 use crate::probe::Probe;
 use crate::storage::{BlockStorage, Habits, Metadata, OpenMode, Space};
 use crate::tree::{Sighting, Tree};
@@ -23,93 +22,17 @@ use crate::warning::Warning;
 
 mod change;
 mod locate;
+mod options;
+mod resident;
+mod visits;
 
 pub use locate::Located;
+pub use options::VaultOptions;
+pub use resident::Resident;
+pub use visits::{Visit, Visits};
 
 /// As many links as any system follows before it suspects a circle.
 const MAX_LINKS: usize = 40;
-
-/// How a vault is opened.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct VaultOptions {
-    /// Bytes of cleartext chunks to keep; 0 keeps none.
-    pub chunk_cache_bytes: usize,
-    /// Bytes that listings, nodes, attributes and link targets may take, roughly; 0 keeps none.
-    ///
-    /// One listing is kept however long it is, and so are the ancestors of what is kept. To make a listing takes about
-    /// as much again as the listing.
-    pub tree_cache_bytes: usize,
-    /// How long to believe what storage said of the tree. A sync client may change it at any time.
-    pub max_age: Duration,
-    /// Bytes of memory that deriving the key may take.
-    pub max_scrypt_memory: u64,
-    /// Whether every change is refused: nothing whatever is written then.
-    pub read_only: bool,
-    /// Bytes of changed chunks of one file that memory takes, before whoever writes has to store some.
-    pub unsaved_bytes_per_file: usize,
-    /// The same of all files together. A file with less than 128 KiB may always write.
-    pub unsaved_bytes: usize,
-}
-
-impl Default for VaultOptions {
-    fn default() -> Self {
-        Self {
-            chunk_cache_bytes: 64 << 20,
-            tree_cache_bytes: 64 << 20,
-            max_age: Duration::from_secs(5),
-            max_scrypt_memory: 1 << 30,
-            read_only: false,
-            unsaved_bytes_per_file: 16 << 20,
-            unsaved_bytes: 64 << 20,
-        }
-    }
-}
-
-impl VaultOptions {
-    /// Sets how many bytes of cleartext chunks to keep; 0 keeps none.
-    #[must_use]
-    pub fn chunk_cache_bytes(mut self, bytes: usize) -> Self {
-        self.chunk_cache_bytes = bytes;
-        self
-    }
-
-    /// Sets how many bytes listings, nodes, attributes and link targets may take.
-    #[must_use]
-    pub fn tree_cache_bytes(mut self, bytes: usize) -> Self {
-        self.tree_cache_bytes = bytes;
-        self
-    }
-
-    /// Sets how long to believe what storage said of the tree.
-    #[must_use]
-    pub fn max_age(mut self, age: Duration) -> Self {
-        self.max_age = age;
-        self
-    }
-
-    /// Sets how many bytes of memory deriving the key may take.
-    #[must_use]
-    pub fn max_scrypt_memory(mut self, bytes: u64) -> Self {
-        self.max_scrypt_memory = bytes;
-        self
-    }
-
-    /// Sets how many bytes of changed chunks memory takes, of one file and of all together.
-    #[must_use]
-    pub fn unsaved_bytes(mut self, per_file: usize, of_all: usize) -> Self {
-        self.unsaved_bytes_per_file = per_file;
-        self.unsaved_bytes = of_all;
-        self
-    }
-
-    /// Sets whether every change is refused.
-    #[must_use]
-    pub fn read_only(mut self, read_only: bool) -> Self {
-        self.read_only = read_only;
-        self
-    }
-}
 
 /// Whether [`Vault::resolve`] follows a symbolic link at the end of a path. Those on the way are always followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,17 +57,6 @@ pub struct Vault {
     shortening_threshold: usize,
     warnings: Vec<Warning>,
     read_only: bool,
-}
-
-/// The half of a vault that answers from memory alone.
-///
-/// It holds no storage handle, so nothing here can block on storage.
-///
-/// What memory has is believed for [`VaultOptions::max_age`] before `now`. Whoever would rather have an old answer than
-/// none hands in a moment before the vault was unlocked: nothing that memory still has is too old then.
-pub struct Resident {
-    nodes: Arc<NodeCache>,
-    registry: Arc<Registry>,
 }
 
 impl Vault {
@@ -446,119 +358,4 @@ impl std::fmt::Debug for Vault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Vault({} on {:?})", self.combo, self.storage)
     }
-}
-
-impl Resident {
-    /// The root directory.
-    #[must_use]
-    pub fn root(&self) -> Arc<Node> {
-        self.nodes.root()
-    }
-
-    /// As [`Vault::lookup`], if memory knows: also that there is no such entry, from a fresh listing or an earlier
-    /// question.
-    #[must_use]
-    pub fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
-        self.nodes.lookup(dir, name, now)
-    }
-
-    /// As [`Vault::node`], if memory knows what the entry is.
-    #[must_use]
-    pub fn node(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Probe<Arc<Node>> {
-        self.nodes.node_of(dir, found, now).into()
-    }
-
-    /// As [`Vault::list`], if memory has a fresh listing.
-    #[must_use]
-    pub fn list(&self, dir: &Arc<Node>, now: Instant) -> Probe<Arc<Listing>> {
-        dir.dir_id().and_then(|id| self.nodes.listing(id, now)).into()
-    }
-
-    /// As [`Vault::attributes`], if memory has fresh ones.
-    #[must_use]
-    pub fn attributes(&self, node: &Node, now: Instant) -> Probe<NodeAttributes> {
-        self.nodes.attributes(node, now).map(|attributes| self.as_written(node, attributes)).into()
-    }
-
-    /// While anything of a file is unsaved, its length and time are those in memory.
-    fn as_written(&self, node: &Node, attributes: NodeAttributes) -> NodeAttributes {
-        let file = if node.kind() == NodeKind::File { self.registry.get(node.id()) } else { None };
-        match file.filter(|file| file.is_unsaved()) {
-            Some(file) => NodeAttributes {
-                len: file.len(),
-                torn: file.torn(),
-                modified: file.written().or(attributes.modified),
-                ..attributes
-            },
-            None => attributes,
-        }
-    }
-
-    /// As [`Vault::read_link`], if memory has the target.
-    #[must_use]
-    pub fn read_link(&self, node: &Node, now: Instant) -> Probe<LinkTarget> {
-        self.nodes.target(node, now).into()
-    }
-
-    /// What memory has of a file's content, whether it is open or not.
-    #[must_use]
-    pub fn file(&self, node: NodeId) -> Probe<Arc<ResidentFile>> {
-        self.registry.get(node).into()
-    }
-}
-
-impl std::fmt::Debug for Resident {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Resident")
-    }
-}
-
-/// The directories that a walk has entered, so that it ends: nothing in a vault vouches for which entry refers to which
-/// directory id, so a damaged or hostile one can hold circles, or copies of copies without end.
-#[derive(Debug, Default)]
-pub struct Visits {
-    times: HashMap<DirId, u32>,
-}
-
-/// What [`Visits::enter`] says of a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Visit {
-    /// Nobody has been there.
-    First,
-    /// Another entry led to the same directory before. Its content is the same.
-    Again,
-    /// It lies within itself, or too many entries lead to it: do not enter.
-    Refused,
-    /// It lies in more directories than any program makes: do not enter.
-    TooDeep,
-}
-
-/// Entries that refer to one directory and are all walked. A sync client that makes copies makes few.
-const MAX_COPIES: u32 = 8;
-/// Directories within each other that are walked. No host lets anybody name anything so deep.
-const MAX_DEPTH: usize = 4_096;
-
-impl Visits {
-    /// Takes note that a walk is about to enter `dir`.
-    ///
-    /// A walk that did not begin at the root may enter the directories above its beginning once, where a damaged vault
-    /// leads back to them.
-    pub fn enter(&mut self, dir: &Node) -> Visit {
-        let Some(id) = dir.dir_id() else { return Visit::Refused };
-        if dir.ancestors().nth(MAX_DEPTH).is_some() {
-            return Visit::TooDeep;
-        }
-        let times = self.times.entry(id.clone()).or_default();
-        // The walk came through all ancestors, so only a directory that it knows can be one of them.
-        if *times >= MAX_COPIES || (*times > 0 && is_within(dir, id)) {
-            return Visit::Refused;
-        }
-        *times += 1;
-        if *times == 1 { Visit::First } else { Visit::Again }
-    }
-}
-
-/// Whether an ancestor of `dir` has this id.
-fn is_within(dir: &Node, id: &DirId) -> bool {
-    dir.ancestors().any(|ancestor| ancestor.dir_id() == Some(id))
 }
