@@ -21,7 +21,11 @@ fn holds(who: Who, readers: usize, max_background: u16, options: &[&str]) {
     let mut crowd = mounted.crowd(0..readers, readers);
     let storm = mounted.is_used();
     assert!(storm < idle * 10 + SLACK, "{storm:?} beside {readers} readers, {idle:?} without");
-    assert!(mounted.waiting() >= readers as u64, "the crowd was to wait to the end");
+    let waiting = mounted.waiting();
+    assert!(
+        waiting >= readers as u64,
+        "{waiting} of {readers} readers were left, who were to wait to the end"
+    );
     scene.thaw();
     let ended = crowd.ended_within(CEILING);
     assert!(ended.is_some(), "storage is back, and readers still wait");
