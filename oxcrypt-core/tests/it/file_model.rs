@@ -155,6 +155,12 @@ impl World {
         while let Err(error) = work() {
             failures += 1;
             let Some(faulty) = &self.faulty else { panic!("{step:?}: {error}") };
+            if matches!(step, Step::Sync { .. })
+                && error.to_string().starts_with("an earlier sync has failed")
+            {
+                // It is never called durable any more; nothing of it is lost for that.
+                return;
+            }
             assert!(failures < 10, "{step:?}: {error}");
             faulty.on_call(|_| Verdict::Pass);
             flush(self.handle(0)).unwrap();
