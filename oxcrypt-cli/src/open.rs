@@ -144,7 +144,8 @@ pub(crate) fn source(args: &VaultArgs, options: &VaultOptions, session: &Session
 }
 
 /// Unlocks a vault for a command that changes it, as its one writer; `what` is what others are told that it does. Its key
-/// files are backed up first, as every client that writes does. From then on a first signal asks the command to end, which it does when nothing is half done, and soon.
+/// files are backed up first, as every client that writes does. From then on a first signal asks the command to end, which
+/// it does when nothing is half done, and soon.
 pub(crate) fn writable(
     args: &VaultArgs,
     options: &VaultOptions,

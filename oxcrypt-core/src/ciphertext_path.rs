@@ -119,6 +119,11 @@ impl fmt::Debug for CiphertextPath {
     }
 }
 
+/// Whether a file of this name is what the host's own programs leave in any folder that somebody looks at.
+pub(crate) fn is_junk(name: &str) -> bool {
+    matches!(name, ".DS_Store" | ".directory" | "Thumbs.db" | "desktop.ini") || name.starts_with("._")
+}
+
 /// The name of the folder that stands for the host name `long`, `.c9r` included: a hash of 28 characters and `.c9s`.
 pub(crate) fn shortened(long: &str) -> String {
     BASE64URL.encode(&Sha1::digest(long)) + SHORTENED_SUFFIX

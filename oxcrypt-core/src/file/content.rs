@@ -31,8 +31,6 @@ pub(super) struct Content {
     /// When storage says that it last changed.
     pub(super) modified: Option<SystemTime>,
     pub(super) identity: Option<Identity>,
-    /// Why what was stored of it may not survive a power loss, although somebody asked for that.
-    pub(super) lost_durability: Option<Arc<Error>>,
     /// The storage cannot tell whether a change was one of this file, or of the path: no other handle may share it.
     pub(super) is_apart: bool,
 }
@@ -64,7 +62,6 @@ impl Content {
             cipher: None,
             modified: metadata.modified,
             identity: metadata.identity,
-            lost_durability: None,
             is_apart: false,
         }
     }

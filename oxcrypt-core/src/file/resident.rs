@@ -12,7 +12,7 @@ use crate::cache::{ChunkCache, ClearChunk, ContentId};
 use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Torn};
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::probe::Probe;
 use crate::storage::Metadata;
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,6 +32,9 @@ pub struct ResidentFile {
 pub(super) struct State {
     pub(super) content: Content,
     pub(super) unsaved: Unsaved,
+    /// Why what was stored of it may not survive a power loss, although somebody asked for that. Whatever is learnt of
+    /// the file later changes nothing about it.
+    pub(super) lost_durability: Option<Arc<Error>>,
     /// Reads of storage under way.
     pub(super) flights: Vec<Arc<Flight>>,
 }
@@ -51,7 +54,8 @@ impl ResidentFile {
         metadata: &Metadata,
     ) -> Self {
         let content = Content::new(layout, chunks.new_content(), metadata);
-        let state = State { content, unsaved: Unsaved::default(), flights: Vec::new() };
+        let state =
+            State { content, unsaved: Unsaved::default(), lost_durability: None, flights: Vec::new() };
         Self { layout, chunks, budget, state: RwLock::new(state) }
     }
 

@@ -346,7 +346,7 @@ impl ResidentFile {
 
     /// Refuses where the host has failed to make durable what was stored.
     fn expect_durability(&self) -> Result<()> {
-        match &self.state().content.lost_durability {
+        match &self.state().lost_durability {
             Some(error) => {
                 Err(Error::new(error.kind()).because(format!("an earlier sync has failed: {error}")))
             }
@@ -356,7 +356,7 @@ impl ResidentFile {
 
     fn lose_durability(&self, error: &Error) {
         let kept = Error::new(error.kind()).because(error.to_string());
-        self.state_mut().content.lost_durability = Some(Arc::new(kept));
+        self.state_mut().lost_durability = Some(Arc::new(kept));
     }
 
     fn times_to_set(&self) -> Option<Attributes> {
@@ -416,7 +416,7 @@ impl ResidentFile {
         content.cipher = Some(cipher);
         content.identity = metadata.identity;
         content.modified = metadata.modified;
-        content.lost_durability = None;
+        state.lost_durability = None;
         state.unsaved.header = None;
         state.unsaved.needs_cut = false;
         state.unsaved.is_unasked = false;

@@ -249,9 +249,9 @@ impl ResidentFile {
         state.unsaved.error = None;
         let removed = std::mem::take(&mut state.unsaved.chunks);
         self.budget.give_back(removed.len() * CHUNK);
+        state.lost_durability = None;
         let content = &mut state.content;
         (content.len, content.valid, content.readable_len, content.torn) = (0, 0, 0, None);
-        content.lost_durability = None;
         content.cipher = Some(cipher);
         content.id = self.chunks.new_content();
         state.unsaved.needs_cut = content.stored_len > 0;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::{Subject, Tree, Waits, directory_id};
 use crate::ciphertext_path::{
-    CiphertextPath, ENTRY_SUFFIX, IN_USE_SUFFIX, MIN_ENTRY_LEN, NAME_FILE, SHORTENED_SUFFIX,
+    CiphertextPath, ENTRY_SUFFIX, IN_USE_SUFFIX, MIN_ENTRY_LEN, NAME_FILE, SHORTENED_SUFFIX, is_junk,
 };
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,8 +16,7 @@ use crate::probe::Probe;
 use crate::storage::{EntryKind, Listed};
 
 impl Tree {
-    /// Removes a file or symbolic link.
-    /// Returns what is gone then, and whether nothing is left of its folder.
+    /// Removes a file or symbolic link. Returns what is gone then, and whether nothing is left of its folder.
     pub(crate) fn remove(
         &self,
         dir: &Arc<Node>,
@@ -185,11 +184,9 @@ pub(super) fn stored_of(node: &Node) -> Result<Stored> {
 /// taken for that which might hold data of anybody: no half-downloaded file, and no placeholder of one.
 fn is_ours_to_remove(listed: &Listed, own: &[&str]) -> bool {
     let Some(name) = listed.name.to_str() else { return false };
-    let is_junk = matches!(name, ".DS_Store" | "desktop.ini" | "Thumbs.db" | ".directory")
-        || name.starts_with("._")
-        // Tells other clients which file is in use; the file itself is not here any more.
-        || name.ends_with(IN_USE_SUFFIX);
-    listed.kind == EntryKind::File && (is_junk || own.contains(&name))
+    // That tells other clients which file is in use; the file itself is not here any more.
+    let is_mark = name.ends_with(IN_USE_SUFFIX);
+    listed.kind == EntryKind::File && (is_mark || is_junk(name) || own.contains(&name))
 }
 
 /// What keeps a directory: an entry of the vault, or something else, whose name is then no secret.

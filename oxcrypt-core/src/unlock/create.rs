@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::KeyFileError;
 use super::error::confirmed;
-use crate::ciphertext_path::{CiphertextPath, DATA_DIR, MASTERKEY_FILE, VAULT_CONFIG};
+use crate::ciphertext_path::{self, CiphertextPath, DATA_DIR, MASTERKEY_FILE, VAULT_CONFIG};
 use crate::config::{self, DEFAULT_THRESHOLD, MAX_NEW_THRESHOLD, MIN_THRESHOLD};
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::crypto::{CipherCombo, MasterKey, NameCipher};
@@ -19,9 +19,6 @@ use crate::storage::{BlockStorage, EntryKind, Listed, Replace};
 
 /// Memory that opening a new vault may take, so that it opens with default options.
 const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
-
-/// What systems leave in any folder that somebody looks at.
-const JUNK: [&str; 4] = [".DS_Store", ".directory", "Thumbs.db", "desktop.ini"];
 
 /// How a new vault is to be.
 #[derive(Clone, Copy, Debug)]
@@ -242,8 +239,7 @@ fn create_root(
 }
 
 fn is_junk(listed: &Listed) -> bool {
-    let name = listed.name.to_string_lossy();
-    listed.kind == EntryKind::File && (JUNK.contains(&&*name) || name.starts_with("._"))
+    listed.kind == EntryKind::File && ciphertext_path::is_junk(&listed.name.to_string_lossy())
 }
 
 fn not_empty(listed: &Listed) -> KeyFileError {

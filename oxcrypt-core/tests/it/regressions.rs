@@ -444,3 +444,26 @@ fn regression_a_rename_replaces_what_memory_believed_was_not_there() {
     assert_eq!(content(&fresh, "other"), b"new");
     assert_eq!(fresh.list(&fresh.root(), now).unwrap().entries().len(), 1);
 }
+
+#[test]
+fn regression_a_failed_sync_is_not_forgotten_where_others_touch_the_file() {
+    let memory = MemoryStorage::default();
+    VaultBuilder::create(&memory, Recipe::default()).unwrap();
+    let storage = Arc::new(FaultyStorage::new(&memory));
+    let vault = unlock(Arc::clone(&storage) as _, "passphrase");
+    let (root, now, time) = (vault.root(), Instant::now(), SystemTime::now());
+    let file = vault.create(&root, &name("file"), now).unwrap();
+    file.write_at(0, b"bytes", time).unwrap();
+    storage.on_call(|call| match call.method {
+        Method::Sync => Verdict::Fail(std::io::ErrorKind::Other),
+        _ => Verdict::Pass,
+    });
+    assert!(file.sync(now).is_err());
+    storage.on_call(|_| Verdict::Pass);
+    let touched = Attributes { modified: Some(time + Duration::from_secs(9)), ..Attributes::default() };
+    storage.set_attributes(&file.node().ciphertext_path(), &touched).unwrap();
+    let was = file.resident().content_id();
+    vault.attributes(file.node(), now + Duration::from_mins(1)).unwrap();
+    assert_ne!(file.resident().content_id(), was, "the change was noticed");
+    assert_eq!(file.sync(now).unwrap_err().kind(), ErrorKind::Storage);
+}
