@@ -57,6 +57,7 @@ use crate::sched::plan::{Outcome, WaiterId, Why};
 use crate::sched::{Scheduler, Snapshot};
 
 mod answer;
+mod change;
 mod error;
 mod look_ahead;
 mod open_file;

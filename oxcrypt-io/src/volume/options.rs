@@ -45,6 +45,10 @@ pub struct Deadlines {
     pub entries: Duration,
     /// Reading.
     pub read: Duration,
+    /// Making, removing and moving entries, and setting attributes.
+    pub change: Duration,
+    /// Writing, setting a length, and storing what was written. `None` waits for as long as it takes.
+    pub write: Option<Duration>,
 }
 
 impl Default for Deadlines {
@@ -58,6 +62,8 @@ impl Default for Deadlines {
             list: Duration::from_secs(30),
             entries: Duration::from_secs(3),
             read: Duration::from_secs(read),
+            change: Duration::from_secs(30),
+            write: Some(Duration::from_secs(read)),
         }
     }
 }

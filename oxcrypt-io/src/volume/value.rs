@@ -17,6 +17,7 @@ pub(super) enum Key {
     List,
     Target,
     Open,
+    OpenForWriting,
     /// One aligned block of chunks of one state of a file.
     Block(ContentId, u64),
     Space,
@@ -33,6 +34,7 @@ pub(super) enum Value {
     File(Arc<OpenFile>),
     Block(Arc<Block>),
     Bytes(Cleartext),
+    Written(usize),
     Space(Space),
     Nothing,
     Failed(Arc<oxcrypt_core::Error>),

@@ -1,0 +1,30 @@
+//! Removing entries.
+
+use std::sync::Arc;
+
+use oxcrypt_core::{Name, Node};
+
+use crate::volume::value::{Value, outcome};
+use crate::volume::{Question, Volume};
+
+impl Volume {
+    /// Removes a file or symbolic link, as [`oxcrypt_core::Vault::remove`]. Whoever has the file open reads and writes on.
+    pub fn remove(&self, dir: &Arc<Node>, name: &Name) -> Question<()> {
+        let (within, name) = (Arc::clone(dir), name.clone());
+        self.shared.change(
+            dir,
+            move |store| outcome(store.vault.remove(&within, &name, store.now()), |()| Value::Nothing),
+            |_| Some(()),
+        )
+    }
+
+    /// Removes an empty directory, as [`oxcrypt_core::Vault::remove_dir`].
+    pub fn remove_dir(&self, dir: &Arc<Node>, name: &Name) -> Question<()> {
+        let (within, name) = (Arc::clone(dir), name.clone());
+        self.shared.change(
+            dir,
+            move |store| outcome(store.vault.remove_dir(&within, &name, store.now()), |()| Value::Nothing),
+            |_| Some(()),
+        )
+    }
+}

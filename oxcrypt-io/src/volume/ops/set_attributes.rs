@@ -1,0 +1,25 @@
+//! Times, mode and owner.
+
+use std::sync::Arc;
+
+use oxcrypt_core::storage::Attributes;
+use oxcrypt_core::{Node, NodeAttributes};
+
+use crate::volume::value::{Value, outcome};
+use crate::volume::{Question, Volume};
+
+impl Volume {
+    /// Sets times, mode and owner, as [`oxcrypt_core::Vault::set_attributes`], and tells what they are then.
+    pub fn set_attributes(&self, node: &Arc<Node>, change: Attributes) -> Question<NodeAttributes> {
+        let about = Arc::clone(node);
+        self.shared.change(
+            node,
+            move |store| {
+                let now = store.now();
+                let set = store.vault.set_attributes(&about, &change, now);
+                outcome(set.and_then(|()| store.vault.attributes(&about, now)), Value::Attributes)
+            },
+            |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
+        )
+    }
+}
