@@ -112,6 +112,8 @@ fn request(clock: &dyn Clock, object: u64, reply: Reply<u64>, job: Job<u64>) -> 
         deadline: Deadline::at(clock.now() + Duration::from_mins(10)),
         caller: Caller::NOBODY,
         stale: false,
+        turns: Vec::new(),
+        not_before: None,
         kernel: None,
     }
 }

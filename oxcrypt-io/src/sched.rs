@@ -54,6 +54,8 @@
 //!         deadline: Deadline::at(clock.now() + Duration::from_millis(50)),
 //!         caller: Caller::NOBODY,
 //!         stale: false,
+//!         turns: Vec::new(),
+//!         not_before: None,
 //!         kernel: None,
 //!     })
 //! };
@@ -176,7 +178,7 @@ where
         self.0.cancel(waiter, why);
     }
 
-    /// Answers every request, and all that come after.
+    /// Answers every request, and all that come after, but for those of class write-back.
     pub fn drain(&self) {
         self.0.step(Plan::drain);
     }

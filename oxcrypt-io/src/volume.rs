@@ -67,6 +67,7 @@ mod pace;
 mod question;
 mod read_ahead;
 mod space;
+mod turns;
 mod value;
 
 pub use answer::Answer;

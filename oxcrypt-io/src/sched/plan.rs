@@ -15,9 +15,10 @@
 //!
 //! # Mutations
 //!
-//! [`Class::Namespace`] and [`Class::WriteBack`] have their slots and their rule for stalled operations, and nothing
-//! else yet: the turns that order the mutations of an object are missing. They belong to the line of an object in
-//! `queues`, beside the rule that decides today whether it may begin something.
+//! [`Class::Namespace`] and [`Class::WriteBack`] change things, and changes have an order: a flight waits for the turns
+//! that its request names, has all of them or none, and waits for a slot only then. So nothing that runs ever waits for
+//! something else that is to run. Who came first is first, save that somebody who waits for a stalled thing is passed in
+//! the other lines he stands in. A change is joined only before it begins.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ mod request;
 mod scouts;
 mod slots;
 mod suspects;
+mod turns;
 mod waiter;
 
 pub use census::{Census, Count, Counters, Running};
@@ -48,16 +50,18 @@ pub use class::{Class, PerClass};
 pub use latency::Latency;
 pub use limits::{KernelQueue, Limits};
 pub use request::{
-    Action, Answer, Caller, FlightId, ObjectId, Outcome, Part, Request, Verdict, WaiterId, Why, Work,
+    Action, Answer, Caller, FlightId, Hold, ObjectId, Outcome, Part, Request, TurnId, Verdict, WaiterId, Why,
+    Work,
 };
 
-use alarms::Alarms;
+use alarms::{Alarm, Alarms};
 use failures::Failures;
-use flight::{Flight, Flights, State};
+use flight::{Flight, Flights, State, Wait};
 use held::Held;
 use queues::Queues;
 use scouts::Scouts;
 use slots::Slots;
+use turns::Turns;
 use waiter::{Seat, Waiter, hull};
 
 /// The state of all requests and operations.
@@ -67,6 +71,7 @@ pub struct Plan<W: Work> {
     waiters: BTreeMap<WaiterId, Waiter<W>>,
     flights: Flights<W>,
     queues: Queues,
+    turns: Turns,
     slots: Slots,
     scouts: Scouts,
     /// Where the next scout is looked for.
@@ -93,6 +98,7 @@ impl<W: Work> Plan<W> {
             waiters: BTreeMap::new(),
             flights: Flights::new(),
             queues: Queues::new(limits.clone()),
+            turns: Turns::default(),
             slots: Slots::new(limits.clone()),
             scouts: Scouts::new(limits.scout_pause, limits.longest_scout_pause),
             scout_turn: 0,
@@ -155,7 +161,8 @@ impl<W: Work> Plan<W> {
         self.settle(now, out);
     }
 
-    /// Answers every request, and all that come after. What runs goes on; of what waits, only handles are still closed.
+    /// Answers every request, and all that come after, but for those of [`Class::WriteBack`]: what memory owns is still to
+    /// be stored. What runs goes on; of what waits, only handles are still closed.
     pub fn drain(&mut self, now: Time, out: &mut Vec<Action<W>>) {
         self.drained = true;
         while let Some((&waiter, _)) = self.waiters.first_key_value() {
@@ -183,6 +190,7 @@ impl<W: Work> Plan<W> {
             reserve_left: self.slots.reserve_left(),
             failures: self.failures.len(),
             suspects: self.queues.suspects(),
+            turns: self.turns.len(),
             alarms: self.alarms.len(),
             down: self.slots.is_down(),
         }
@@ -209,7 +217,7 @@ impl<W: Work> Plan<W> {
 
     /// The verdict on a request that need not even wait.
     fn refuses(&mut self, request: &Request<W>, pages: &Range<u64>, now: Time) -> Option<Verdict> {
-        if self.drained {
+        if self.drained && request.class != Class::WriteBack {
             return Some(Verdict::Drained);
         }
         let recalled = self.failures.recalls(request.caller, request.object, pages, now);
@@ -231,7 +239,9 @@ impl<W: Work> Plan<W> {
         now: Time,
         out: &mut Vec<Action<W>>,
     ) {
-        let Request { class, object, parts, reply, deadline, caller, stale, kernel } = request;
+        let Request { class, object, parts, turns, not_before, reply, deadline, caller, stale, kernel } =
+            request;
+        let order = Order { turns, not_before: not_before.filter(|time| *time > now) };
         let mut waiter = Waiter {
             reply,
             object,
@@ -244,7 +254,7 @@ impl<W: Work> Plan<W> {
             begun: false,
         };
         for part in parts {
-            let (flight, begun) = self.board(id, class, object, part, out);
+            let (flight, begun) = self.board(id, class, object, part, &order, out);
             waiter.begun |= begun;
             waiter.seats.push(Seat::Waiting(flight));
         }
@@ -261,6 +271,7 @@ impl<W: Work> Plan<W> {
         class: Class,
         object: ObjectId,
         part: Part<W>,
+        order: &Order,
         out: &mut Vec<Action<W>>,
     ) -> (FlightId, bool) {
         let known = self.flights.find(object, part.key.as_ref());
@@ -268,23 +279,48 @@ impl<W: Work> Plan<W> {
             out.push(Action::DropJob(part.job));
             self.counters.joined += 1;
             flight.waiters.insert(waiter);
-            if let State::Waiting { place, .. } = &mut flight.state
-                && class.outranks(flight.class)
-            {
-                self.queues.remove(object, flight.class, *place);
-                *place = self.queues.push(object, class, id);
-                flight.class = class;
+            let has_begun = flight.has_begun();
+            if let State::Waiting { wait, .. } = &mut flight.state {
+                match *wait {
+                    Wait::Slot(place) if class.outranks(flight.class) => {
+                        self.queues.remove(object, flight.class, place);
+                        *wait = Wait::Slot(self.queues.push(object, class, id));
+                        flight.class = class;
+                    }
+                    Wait::Time(time) if order.not_before.is_none_or(|sooner| sooner < time) => {
+                        self.alarms.unset(time, Alarm::Ripe(id));
+                        self.begin_waiting(id, order.not_before);
+                    }
+                    _ => {}
+                }
             }
-            return (id, flight.has_begun());
+            return (id, has_begun);
         }
         let id = self.flights.next_id();
-        let place = self.queues.push(object, class, id);
         let (key, pages, job) = (part.key, part.pages, part.job);
-        let waiters = BTreeSet::from([waiter]);
-        let state = State::Waiting { job, place };
-        self.flights.insert(id, Flight { object, class, key, pages, waiters, state });
+        let (turns, waiters) = (order.turns.clone(), BTreeSet::from([waiter]));
+        let state = State::Waiting { job, wait: Wait::Time(Time::ZERO) };
+        self.flights.insert(id, Flight { object, class, key, pages, turns, waiters, state });
+        self.begin_waiting(id, order.not_before);
         (id, false)
     }
+
+    /// Has a flight wait for its time, and then for its turns.
+    fn begin_waiting(&mut self, id: FlightId, not_before: Option<Time>) {
+        let Some(time) = not_before else { return self.line_up(id) };
+        let Some(State::Waiting { wait, .. }) = self.flights.get_mut(id).map(|flight| &mut flight.state)
+        else {
+            return;
+        };
+        *wait = Wait::Time(time);
+        self.alarms.set(time, Alarm::Ripe(id));
+    }
+}
+
+/// When the operations of a request may begin.
+struct Order {
+    turns: Vec<(TurnId, Hold)>,
+    not_before: Option<Time>,
 }
 
 /// Answers a request that is not let in.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oxcrypt_core::{Entry, Listing, Node, NodeId};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Part};
+use crate::sched::plan::{Class, Part};
 
 use super::question::{Ask, object};
 use super::value::{Key, Value, outcome};
@@ -51,15 +51,12 @@ impl Shared {
         }
         let (store, about) = (Arc::clone(&self.store), Arc::clone(dir));
         let job = Box::new(move || outcome(store.list(&about), Value::List));
-        let ask = Ask {
-            class: Class::Background,
-            object: object(dir),
-            parts: vec![Part { key: Some(Key::List), job, pages: 0..0 }],
-            deadline: Deadline::NEVER,
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        };
+        let ask = Ask::new(
+            Class::Background,
+            object(dir),
+            vec![Part { key: Some(Key::List), job, pages: 0..0 }],
+            Deadline::NEVER,
+        );
         self.scheduler.submit(ask.request(Box::new(|_| ())));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oxcrypt_core::{Block, ErrorKind, File, Node, ResidentFile};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Outcome, Part};
+use crate::sched::plan::{Class, Outcome, Part};
 
 use super::Shared;
 use super::question::{Ask, object};
@@ -81,15 +81,12 @@ impl Shared {
             drop(thing);
             Outcome::Done(Value::Nothing)
         };
-        let ask = Ask {
-            class: Class::Close,
-            object: object(about),
-            parts: vec![Part { key: None, job: Box::new(close), pages: 0..0 }],
-            deadline: Deadline::NEVER,
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        };
+        let ask = Ask::new(
+            Class::Close,
+            object(about),
+            vec![Part { key: None, job: Box::new(close), pages: 0..0 }],
+            Deadline::NEVER,
+        );
         self.scheduler.submit(ask.request(Box::new(|_| ())));
     }
 }

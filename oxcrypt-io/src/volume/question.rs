@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oxcrypt_core::Node;
 
-use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, ObjectId, Part, Request, Verdict, WaiterId};
+use crate::clock::{Deadline, Time};
+use crate::sched::plan::{Caller, Class, Hold, ObjectId, Part, Request, TurnId, Verdict, WaiterId};
 use crate::sched::{Calls, Job, Reply, Settled};
 
 use super::error::{Error, Result};
@@ -40,6 +40,8 @@ pub(super) struct Ask {
     pub(super) deadline: Deadline,
     pub(super) caller: Caller,
     pub(super) stale: bool,
+    pub(super) turns: Vec<(TurnId, Hold)>,
+    pub(super) not_before: Option<Time>,
     pub(super) kernel: Option<u64>,
 }
 
@@ -133,23 +135,35 @@ impl<T: Send + 'static> Pending<T> {
 }
 
 impl Ask {
-    /// A question about `node` to one operation, that others may share.
-    pub(super) fn one(shared: &Shared, node: &Node, key: Key, patience: Duration, job: Job<Value>) -> Self {
-        let part = Part { key: Some(key), job, pages: 0..0 };
+    /// A request of nobody in particular, that waits for nothing but storage.
+    pub(super) fn new(
+        class: Class,
+        object: ObjectId,
+        parts: Vec<Part<Calls<Key, Value>>>,
+        deadline: Deadline,
+    ) -> Self {
         Self {
-            class: Class::Meta,
-            object: object(node),
-            parts: vec![part],
-            deadline: shared.deadline(patience),
+            class,
+            object,
+            parts,
+            deadline,
             caller: Caller::NOBODY,
             stale: false,
+            turns: Vec::new(),
+            not_before: None,
             kernel: None,
         }
     }
 
+    /// A question about `node` to one operation, that others may share.
+    pub(super) fn one(shared: &Shared, node: &Node, key: Key, patience: Duration, job: Job<Value>) -> Self {
+        let part = Part { key: Some(key), job, pages: 0..0 };
+        Self::new(Class::Meta, object(node), vec![part], shared.deadline(patience))
+    }
+
     pub(super) fn request(self, reply: Reply<Value>) -> Request<Calls<Key, Value>> {
-        let Self { class, object, parts, deadline, caller, stale, kernel } = self;
-        Request { class, object, parts, reply, deadline, caller, stale, kernel }
+        let Self { class, object, parts, turns, not_before, deadline, caller, stale, kernel } = self;
+        Request { class, object, parts, turns, not_before, reply, deadline, caller, stale, kernel }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class};
+use crate::sched::plan::Class;
 
 use super::ops::read::{BLOCK_LEN, block};
 use super::question::{Ask, object};
@@ -60,15 +60,12 @@ impl Shared {
             if assembly.missing().next().is_none() {
                 continue;
             }
-            let ask = Ask {
-                class: Class::Background,
-                object: object(file.node()),
-                parts: vec![block(file, assembly.content(), number)],
-                deadline: Deadline::NEVER,
-                caller: Caller::NOBODY,
-                stale: false,
-                kernel: None,
-            };
+            let ask = Ask::new(
+                Class::Background,
+                object(file.node()),
+                vec![block(file, assembly.content(), number)],
+                Deadline::NEVER,
+            );
             self.scheduler.submit(ask.request(Box::new(|_| ())));
         }
     }

@@ -6,7 +6,7 @@ use oxcrypt_core::storage::Space;
 
 use crate::clock::{Deadline, Time};
 use crate::sched::Settled;
-use crate::sched::plan::{Caller, Class, ObjectId, Part};
+use crate::sched::plan::{Class, ObjectId, Part};
 
 use super::Shared;
 use super::question::Ask;
@@ -40,15 +40,12 @@ impl Shared {
         drop(known);
         let (store, shared) = (Arc::clone(&self.store), Arc::downgrade(self));
         let job = Box::new(move || outcome(store.vault.space(), Value::Space));
-        let ask = Ask {
-            class: Class::Background,
-            object: STORAGE,
-            parts: vec![Part { key: Some(Key::Space), job, pages: 0..0 }],
-            deadline: Deadline::NEVER,
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        };
+        let ask = Ask::new(
+            Class::Background,
+            STORAGE,
+            vec![Part { key: Some(Key::Space), job, pages: 0..0 }],
+            Deadline::NEVER,
+        );
         self.scheduler.submit(ask.request(Box::new(move |settled| told(&shared, settled))));
     }
 

@@ -46,6 +46,8 @@ fn ask(scheduler: &Numbers, object: u64, job: Job<u64>) -> Ticket<u64, u64> {
         deadline: Deadline::at(Time::ZERO + MINUTE),
         caller: Caller::NOBODY,
         stale: false,
+        turns: Vec::new(),
+        not_before: None,
         kernel: None,
     })
 }
@@ -133,6 +135,8 @@ fn a_request_taken_back_while_its_value_comes_is_answered_once() {
             deadline: Deadline::NEVER,
             caller: Caller::NOBODY,
             stale: false,
+            turns: Vec::new(),
+            not_before: None,
             kernel: None,
         });
         scheduler.cancel(waiter, Why::Interrupted);

@@ -103,7 +103,7 @@ impl Judge {
             && self.failures.iter().any(|(caller, object, failed, until)| {
                 *caller == ask.caller && *object == ask.object && overlaps(failed) && *until > now
             });
-        let refused = if self.drained {
+        let refused = if self.drained && ask.class != Class::WriteBack {
             Some(Verdict::Drained)
         } else if recalled || deadline.is_due(now) {
             Some(if ask.stale { Verdict::Stale } else { Verdict::TimedOut })
@@ -141,6 +141,10 @@ impl Judge {
     fn board(&mut self, reply: Reply, ask: &Ask, job: Job) -> (Serial, bool) {
         let place = self.next_place();
         let known = if ask.is_shared() { self.keys.get(&(job.object, job.key)).copied() } else { None };
+        // A change is settled when it begins.
+        let has_begun =
+            |serial: &Serial| self.running.get(serial).is_some_and(|flight| flight.class.mutates());
+        let known = known.filter(|serial| !has_begun(serial));
         let serial = known.unwrap_or(job.serial);
         if ask.is_shared() {
             self.keys.insert((job.object, job.key), serial);
@@ -371,8 +375,8 @@ impl Judge {
         assert!(shared <= limits.demand_and_background + scout);
         assert!(fresh[Class::Background] <= limits.background);
         assert!(fresh[Class::Close] <= limits.close);
-        assert!(fresh[Class::Namespace] <= limits.namespace);
-        assert!(fresh[Class::WriteBack] <= limits.write_back);
+        assert!(fresh[Class::Namespace] <= limits.namespace + scout);
+        assert!(fresh[Class::WriteBack] <= limits.write_back + scout);
         assert!(all.iter().sum::<usize>() <= limits.threads());
         if let Some(queue) = limits.store_queue {
             let reads = all[Class::Demand] + all[Class::Background];
@@ -387,7 +391,9 @@ impl Judge {
         assert!(self.bounded() <= limits.queue);
         assert!(self.queued[Class::Background] <= limits.background_queue);
         if self.drained {
-            assert!(self.open.is_empty() && self.waiting.values().all(|flight| flight.class == Class::Close));
+            let lives = |class| matches!(class, Class::Close | Class::WriteBack);
+            assert!(self.open.iter().all(|reply| self.asks[*reply].ask.class == Class::WriteBack));
+            assert!(self.waiting.values().all(|flight| lives(flight.class)));
         }
         let stalled = all.iter().sum::<usize>() - fresh.iter().sum::<usize>();
         let left = plan.census().reserve_left;
@@ -453,7 +459,10 @@ impl Judge {
 
     fn forget_key(&mut self, flight: &Flight) {
         if flight.shared {
-            self.keys.remove(&(flight.job.object, flight.job.key));
+            let key = (flight.job.object, flight.job.key);
+            if self.keys.get(&key) == Some(&flight.job.serial) {
+                self.keys.remove(&key);
+            }
         }
     }
 

@@ -161,6 +161,8 @@ impl Sim {
             deadline,
             caller: Caller(ask.caller),
             stale: ask.stale,
+            turns: Vec::new(),
+            not_before: None,
             kernel: ask.kernel,
         };
         let mut out = Vec::new();

@@ -74,7 +74,18 @@ fn request<V: Clone + Send>(
 ) -> Request<Calls<u64, V>> {
     let parts = vec![Part { key: Some(0), job, pages: 0..1 }];
     let (caller, object) = (Caller::NOBODY, ObjectId(object));
-    Request { class: Class::Demand, object, parts, reply, deadline, caller, stale: false, kernel: None }
+    Request {
+        class: Class::Demand,
+        object,
+        parts,
+        turns: Vec::new(),
+        not_before: None,
+        reply,
+        deadline,
+        caller,
+        stale: false,
+        kernel: None,
+    }
 }
 
 fn quick(value: &'static str) -> Job<&'static str> {

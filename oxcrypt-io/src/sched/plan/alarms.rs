@@ -11,6 +11,8 @@ use super::request::{FlightId, WaiterId};
 pub(super) enum Alarm {
     /// An operation has run for so long that it counts as stalled.
     Stall(FlightId),
+    /// An operation that was to wait for a while may begin.
+    Ripe(FlightId),
     /// A request has waited long enough for its older answer to be given.
     Stale(WaiterId),
     /// A request has waited so long that it counts as held.

@@ -8,7 +8,7 @@ use super::alarms::Alarm;
 use super::class::Class;
 use super::held::Held;
 use super::request::{Action, Answer, FlightId, Verdict, WaiterId, Work};
-use super::{Plan, Seat, State};
+use super::{Plan, Seat, State, Wait};
 
 impl<W: Work> Plan<W> {
     /// Does all that is due by `now`.
@@ -18,6 +18,7 @@ impl<W: Work> Plan<W> {
         while let Some(alarm) = self.alarms.pop_due(now) {
             match alarm {
                 Alarm::Stall(flight) => self.stall(flight, now),
+                Alarm::Ripe(flight) => self.line_up(flight),
                 Alarm::Stale(waiter) | Alarm::Deadline(waiter) => self.run_out(waiter, now, out),
                 Alarm::Held(waiter) => self.hold(waiter, now, out),
             }
@@ -140,8 +141,14 @@ impl<W: Work> Plan<W> {
             return;
         }
         let Some(flight) = self.flights.remove(id) else { return };
-        if let State::Waiting { job, place } = flight.state {
-            self.queues.remove(flight.object, flight.class, place);
+        if let State::Waiting { job, wait } = flight.state {
+            match wait {
+                Wait::Time(time) => self.alarms.unset(time, Alarm::Ripe(id)),
+                Wait::Turns(place) | Wait::Slot(place) => {
+                    self.queues.remove(flight.object, flight.class, place);
+                    self.end_turns(id);
+                }
+            }
             out.push(Action::DropJob(job));
         }
     }

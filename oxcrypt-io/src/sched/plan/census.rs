@@ -25,6 +25,8 @@ pub struct Census {
     pub failures: usize,
     /// Objects on which something stalled lately.
     pub suspects: usize,
+    /// Changes that have turns, or wait for some.
+    pub turns: usize,
     /// Alarms that are set.
     pub alarms: usize,
     /// Whether stalled operations find no more room in the reserve. A word for people: it stops nothing.

@@ -2,18 +2,18 @@
 
 use crate::clock::Time;
 
-use super::Plan;
 use super::alarms::Alarm;
 use super::class::Class;
 use super::request::{Action, FlightId, Outcome, Verdict, Work};
 use super::slots::Slot;
+use super::{Plan, State, Wait};
 
 /// Classes that share no slots with others.
 const APART: [Class; 4] = [Class::Hot, Class::Close, Class::Namespace, Class::WriteBack];
 
-/// Classes for which scouts go out. Background and closing have nobody who waits; what a scout means for mutations,
-/// which have an order, is decided with their turns.
-const SCOUTED: [Class; 3] = [Class::Meta, Class::Demand, Class::Hot];
+/// Classes for which scouts go out. Background and closing have nobody who waits. Changes that wait for a slot have
+/// their turns, so it does not matter which of them begins first.
+const SCOUTED: [Class; 5] = [Class::Meta, Class::Demand, Class::Hot, Class::Namespace, Class::WriteBack];
 
 impl<W: Work> Plan<W> {
     /// Begins whatever may begin, and then sheds what is too much.
@@ -41,6 +41,45 @@ impl<W: Work> Plan<W> {
         self.counters.stalled += 1;
         self.queues.stall(object, class, now);
         self.scouts.stalled(id, now);
+        let passed = self.turns.stall(id);
+        self.let_in(passed);
+    }
+
+    /// Has a flight wait for its turns, and then for a slot.
+    pub(super) fn line_up(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(id) else { return };
+        let State::Waiting { wait, .. } = &mut flight.state else { return };
+        let (object, class) = (flight.object, flight.class);
+        *wait = if flight.turns.is_empty() {
+            Wait::Slot(self.queues.push(object, class, id))
+        } else {
+            let place = self.queues.push_behind(object, class, id);
+            if self.turns.enter(id, place, &flight.turns) {
+                self.queues.let_in(object, class, place);
+                Wait::Slot(place)
+            } else {
+                Wait::Turns(place)
+            }
+        };
+    }
+
+    /// Ends what a flight has of turns, or waits for.
+    pub(super) fn end_turns(&mut self, id: FlightId) {
+        let next = self.turns.leave(id);
+        self.let_in(next);
+    }
+
+    /// Lets flights begin that have their turns now.
+    fn let_in(&mut self, flights: Vec<FlightId>) {
+        for id in flights {
+            let Some(flight) = self.flights.get_mut(id) else { continue };
+            if let State::Waiting { wait, .. } = &mut flight.state
+                && let Wait::Turns(place) = *wait
+            {
+                *wait = Wait::Slot(place);
+                self.queues.let_in(flight.object, flight.class, place);
+            }
+        }
     }
 
     /// Takes what an operation came to.
@@ -61,6 +100,7 @@ impl<W: Work> Plan<W> {
         self.scouts.returned(id, now);
         self.stranded.remove(&id);
         self.alarms.unset(run.stalls_at, Alarm::Stall(id));
+        self.end_turns(id);
         match outcome {
             Outcome::Done(value) => {
                 self.counters.adopted += u64::from(run.given_up);

@@ -1,5 +1,6 @@
 //! An operation, from when somebody wants it until storage returns it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::ops::Range;
@@ -8,7 +9,7 @@ use crate::clock::Time;
 
 use super::class::Class;
 use super::queues::Place;
-use super::request::{FlightId, ObjectId, WaiterId, Work};
+use super::request::{FlightId, Hold, ObjectId, TurnId, WaiterId, Work};
 use super::slots::Slot;
 
 /// One operation and those who wait for it.
@@ -17,6 +18,7 @@ pub(super) struct Flight<W: Work> {
     pub(super) class: Class,
     pub(super) key: Option<W::Key>,
     pub(super) pages: Range<u64>,
+    pub(super) turns: Vec<(TurnId, Hold)>,
     pub(super) waiters: BTreeSet<WaiterId>,
     pub(super) state: State<W::Job>,
 }
@@ -24,8 +26,19 @@ pub(super) struct Flight<W: Work> {
 /// A flight has its job until it begins, and a slot from then on.
 #[derive(Debug)]
 pub(super) enum State<J> {
-    Waiting { job: J, place: Place },
+    Waiting { job: J, wait: Wait },
     Running(Run),
+}
+
+/// What a flight waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// For its time to come.
+    Time(Time),
+    /// For its turns; its place in the queues.
+    Turns(Place),
+    /// For a slot; its place in the queues.
+    Slot(Place),
 }
 
 /// An operation that runs.
@@ -52,13 +65,13 @@ impl<W: Work> Flight<W> {
         }
     }
 
-    /// Lets it run, and returns what it takes to do so and the place it waited at.
+    /// Lets it run if it waits for a slot, and returns what it takes to do so and the place it waited at.
     pub(super) fn begin(&mut self, slot: Slot, since: Time, stalls_at: Time) -> Option<(W::Job, Place)> {
         let run = Run { slot, since, stalls_at, stalled: false, given_up: false };
         match mem::replace(&mut self.state, State::Running(run)) {
-            State::Waiting { job, place } => Some((job, place)),
-            running @ State::Running(_) => {
-                self.state = running;
+            State::Waiting { job, wait: Wait::Slot(place) } => Some((job, place)),
+            other => {
+                self.state = other;
                 None
             }
         }
@@ -89,8 +102,11 @@ impl<W: Work> Flights<W> {
         self.all.insert(id, flight);
     }
 
+    /// The flight to join: a change only if it has not begun, because what it does was settled then.
     pub(super) fn find(&self, object: ObjectId, key: Option<&W::Key>) -> Option<FlightId> {
-        self.keys.get(&(object, key?.clone())).copied()
+        let id = self.keys.get(&(object, key?.clone())).copied()?;
+        let flight = self.all.get(&id)?;
+        (!flight.class.mutates() || !flight.has_begun()).then_some(id)
     }
 
     pub(super) fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight<W>> {
@@ -100,7 +116,12 @@ impl<W: Work> Flights<W> {
     pub(super) fn remove(&mut self, id: FlightId) -> Option<Flight<W>> {
         let flight = self.all.remove(&id)?;
         if let Some(key) = flight.key.clone() {
-            self.keys.remove(&(flight.object, key));
+            // Another change may have its name by now, because this one had begun.
+            if let Entry::Occupied(entry) = self.keys.entry((flight.object, key))
+                && *entry.get() == id
+            {
+                entry.remove();
+            }
         }
         Some(flight)
     }

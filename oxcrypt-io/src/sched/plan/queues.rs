@@ -24,6 +24,8 @@ pub(super) struct Queues {
     last: Place,
     objects: HashMap<ObjectId, Object>,
     waiting: BTreeMap<(ObjectId, Class, Place), FlightId>,
+    /// Flights that wait for their turns first, and count all the same.
+    behind: BTreeMap<(ObjectId, Class, Place), FlightId>,
     /// Objects that may begin something, in the order of their turns.
     turns: PerClass<BTreeMap<Place, ObjectId>>,
     /// Those of them on which nothing at all is stalled, by whether they are suspect and by their newest flight.
@@ -46,6 +48,7 @@ struct Object {
 struct Line {
     class: Class,
     waiting: usize,
+    behind: usize,
     running: usize,
     stalled: usize,
     /// Its place in `turns`.
@@ -62,6 +65,7 @@ impl Queues {
             last: 0,
             objects: HashMap::new(),
             waiting: BTreeMap::new(),
+            behind: BTreeMap::new(),
             turns: PerClass::default(),
             untroubled: PerClass::default(),
             suspects,
@@ -79,18 +83,43 @@ impl Queues {
         if class == Class::Background {
             self.background.insert(place, flight);
         }
-        self.count(object, class, true);
+        self.count(object, class, |line| line.waiting += 1);
         self.refile(object);
         place
     }
 
-    /// Takes a flight out of its line.
-    pub(super) fn remove(&mut self, object: ObjectId, class: Class, place: Place) {
-        if self.waiting.remove(&(object, class, place)).is_some() {
-            self.background.remove(&place);
-            self.count(object, class, false);
+    /// Puts a flight at the end of its line that is not to begin before it is [let in](Self::let_in).
+    pub(super) fn push_behind(&mut self, object: ObjectId, class: Class, flight: FlightId) -> Place {
+        let place = self.next_place();
+        self.behind.insert((object, class, place), flight);
+        self.count(object, class, |line| line.behind += 1);
+        self.refile(object);
+        place
+    }
+
+    /// Lets a flight begin that was not to. It keeps its place.
+    pub(super) fn let_in(&mut self, object: ObjectId, class: Class, place: Place) {
+        if let Some(flight) = self.behind.remove(&(object, class, place)) {
+            self.waiting.insert((object, class, place), flight);
+            self.count(object, class, |line| {
+                (line.behind, line.waiting) = (line.behind - 1, line.waiting + 1);
+            });
             self.refile(object);
         }
+    }
+
+    /// Takes a flight out of its line.
+    pub(super) fn remove(&mut self, object: ObjectId, class: Class, place: Place) {
+        let key = (object, class, place);
+        if self.waiting.remove(&key).is_some() {
+            self.background.remove(&place);
+            self.count(object, class, |line| line.waiting -= 1);
+        } else if self.behind.remove(&key).is_some() {
+            self.count(object, class, |line| line.behind -= 1);
+        } else {
+            return;
+        }
+        self.refile(object);
     }
 
     /// Notes that a flight of `object` begins: the others of its class have their turns first now.
@@ -152,7 +181,12 @@ impl Queues {
         }
         let id = self.holders.first()?;
         let lines = self.objects.get(&id)?.lines.iter().filter(|line| line.class.is_bounded());
-        lines.filter_map(|line| self.line(id, line.class).next_back()).max().map(|(_, flight)| flight)
+        let newest = lines.flat_map(|line| {
+            let all = (id, line.class, 0)..=(id, line.class, Place::MAX);
+            let (waiting, behind) = (self.waiting.range(all.clone()), self.behind.range(all));
+            [waiting, behind].into_iter().filter_map(|mut flights| flights.next_back())
+        });
+        newest.map(|((_, _, place), flight)| (*place, *flight)).max().map(|(_, flight)| flight)
     }
 
     /// Where more background flights wait than may, the oldest of them.
@@ -184,13 +218,14 @@ impl Queues {
         line.map(|((_, _, place), flight)| (*place, *flight))
     }
 
-    fn count(&mut self, id: ObjectId, class: Class, one_more: bool) {
+    fn count(&mut self, id: ObjectId, class: Class, change: impl Fn(&mut Line)) {
         let object = self.objects.entry(id).or_default();
         let before = object.held();
         let line = object.line(class);
-        line.waiting = if one_more { line.waiting + 1 } else { line.waiting - 1 };
+        let waited = line.waiting + line.behind;
+        change(line);
         let waiting = &mut self.counts[class].waiting;
-        *waiting = if one_more { *waiting + 1 } else { *waiting - 1 };
+        *waiting = *waiting + line.waiting + line.behind - waited;
         let after = object.held();
         self.bounded = self.bounded + after - before;
         self.holders.update(id, before as u64, after as u64);
@@ -227,7 +262,7 @@ impl Queues {
                 line.newest = newest;
             }
         }
-        object.lines.retain(|line| line.waiting + line.running > 0);
+        object.lines.retain(|line| line.waiting + line.behind + line.running > 0);
         if object.lines.is_empty() {
             self.objects.remove(&id);
         }
@@ -237,13 +272,21 @@ impl Queues {
 impl Object {
     /// Flights that wait and count towards the bound.
     fn held(&self) -> usize {
-        self.lines.iter().filter(|line| line.class.is_bounded()).map(|line| line.waiting).sum()
+        self.lines.iter().filter(|line| line.class.is_bounded()).map(|line| line.waiting + line.behind).sum()
     }
 
     fn line(&mut self, class: Class) -> &mut Line {
         let known = self.lines.iter().position(|line| line.class == class);
         let index = known.unwrap_or_else(|| {
-            self.lines.push(Line { class, waiting: 0, running: 0, stalled: 0, turn: None, newest: None });
+            self.lines.push(Line {
+                class,
+                waiting: 0,
+                behind: 0,
+                running: 0,
+                stalled: 0,
+                turn: None,
+                newest: None,
+            });
             self.lines.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::ops::Range;
 
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Time};
 
 use super::class::Class;
 
@@ -22,6 +22,19 @@ pub trait Work {
 /// A file or a directory: what is slow or hangs as one. Never reused while the plan knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId(pub u64);
+
+/// Something whose changes have an order. Never reused while the plan knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TurnId(pub u64);
+
+/// What an operation takes of such a thing, from before it begins until it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    /// Others who share may have it, too.
+    Share,
+    /// Nobody else has it.
+    Alone,
+}
 
 /// The thread that asks, as the kernel calls it. 0 is nobody in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +61,11 @@ pub struct Request<W: Work> {
     pub object: ObjectId,
     /// The operations whose values make up the answer, in order. A handful at most.
     pub parts: Vec<Part<W>>,
+    /// What its operations take turns in. They begin in the order in which they came, but for those that wait for
+    /// something stalled.
+    pub turns: Vec<(TurnId, Hold)>,
+    /// Before this its operations do not begin, and hold up nobody.
+    pub not_before: Option<Time>,
     /// Where the answer goes.
     pub reply: W::Reply,
     /// When the answer goes, whatever storage does.
@@ -62,7 +80,7 @@ pub struct Request<W: Work> {
 
 /// One operation of a request.
 pub struct Part<W: Work> {
-    /// What it does; `None` where nobody else may share the operation.
+    /// What it does; `None` where nobody else may share the operation. A change is shared only before it begins.
     pub key: Option<W::Key>,
     /// What it takes to do it. Given back unused where the operation is under way already.
     pub job: W::Job,

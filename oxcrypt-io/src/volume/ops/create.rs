@@ -5,6 +5,8 @@ use std::sync::{Arc, Weak};
 use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{Name, Node};
 
+use crate::sched::plan::Hold;
+use crate::volume::turns::content;
 use crate::volume::value::{Value, outcome};
 use crate::volume::{OpenFile, Question, Volume};
 
@@ -18,6 +20,7 @@ impl Volume {
             (Arc::clone(dir), name.clone(), Arc::downgrade(&self.shared));
         self.shared.change(
             dir,
+            vec![(content(dir), Hold::Alone)],
             move |store| {
                 let file = store.vault.create(&within, &name, store.now()).and_then(|file| {
                     store.set_made(file.node(), &made)?;
@@ -38,6 +41,7 @@ impl Volume {
         let (within, name) = (Arc::clone(dir), name.clone());
         self.shared.change(
             dir,
+            vec![(content(dir), Hold::Alone)],
             move |store| {
                 let node = store.vault.make_dir(&within, &name, store.now()).and_then(|node| {
                     store.set_made(&node, &made)?;
@@ -61,6 +65,7 @@ impl Volume {
         let target = zeroize::Zeroizing::new(target.to_owned());
         self.shared.change(
             dir,
+            vec![(content(dir), Hold::Alone)],
             move |store| {
                 let node = store.vault.make_symlink(&within, &name, &target, store.now()).and_then(|node| {
                     store.set_made(&node, &made)?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use oxcrypt_core::{Entry, Listing, Node, NodeAttributes, Probe};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Outcome, Part};
+use crate::sched::plan::{Class, Outcome, Part};
 use crate::sched::{Job, Settled};
 use crate::volume::question::{Ask, Pending, Step, object};
 use crate::volume::value::Value;
@@ -144,15 +144,12 @@ impl Shared {
                 Box::new(move || Outcome::Done(Value::Entries(asked.ask(&store, start..start + len))));
             Part { key: None, job, pages: 0..0 }
         });
-        let ask = Ask {
-            class: Class::Meta,
-            object: object(&asked.dir),
-            parts: jobs.collect(),
-            deadline: Deadline::at(self.store.clock.now() + self.options.deadlines.entries),
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        };
+        let ask = Ask::new(
+            Class::Meta,
+            object(&asked.dir),
+            jobs.collect(),
+            Deadline::at(self.store.clock.now() + self.options.deadlines.entries),
+        );
         let dir = Arc::clone(&asked.dir);
         let finish = move |settled: Settled<Value>| {
             let mut values = settled.values.into_iter();

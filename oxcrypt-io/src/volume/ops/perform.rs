@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oxcrypt_core::{ErrorKind, Node, Vault};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Outcome, Part, Verdict};
+use crate::sched::plan::{Class, Outcome, Part, Verdict};
 use crate::volume::question::{Ask, Pending, object, take_one};
 use crate::volume::value::Value;
 use crate::volume::{Error, Question, Result, Volume};
@@ -64,15 +64,12 @@ impl Volume {
             Err(error) if error.kind() == ErrorKind::TimedOut => Outcome::TimedOut,
             Err(error) => Outcome::Failed(Value::Failed(Arc::new(error))),
         });
-        let ask = Ask {
+        let ask = Ask::new(
             class,
-            object: object(about),
-            parts: vec![Part { key: None, job, pages: 0..0 }],
-            deadline: Deadline::at(self.shared.store.clock.now() + patience),
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        };
+            object(about),
+            vec![Part { key: None, job, pages: 0..0 }],
+            Deadline::at(self.shared.store.clock.now() + patience),
+        );
         let finish = take_one(about, None, |_| Some(()));
         let answer = Question::open(Pending { shared: Arc::clone(&self.shared), ask, finish }).wait();
         let result = std::mem::replace(&mut *lock(&place), Place::Closed);

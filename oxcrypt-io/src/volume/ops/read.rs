@@ -6,7 +6,7 @@ use oxcrypt_core::chunk::PAYLOAD_LEN;
 use oxcrypt_core::{Assembly, Block, ContentId, Probe};
 
 use crate::clock::Deadline;
-use crate::sched::plan::{Caller, Class, Part, Verdict};
+use crate::sched::plan::{Class, Part, Verdict};
 use crate::sched::{Calls, Settled};
 use crate::volume::error::{Error, Result};
 use crate::volume::question::{Ask, Pending, Step, object, take_one};
@@ -119,15 +119,7 @@ impl Shared {
 
 impl Wanted {
     fn ask(&self, parts: Vec<Part<Calls<Key, Value>>>) -> Ask {
-        Ask {
-            class: self.class(),
-            object: object(self.file.node()),
-            parts,
-            deadline: self.deadline,
-            caller: Caller::NOBODY,
-            stale: false,
-            kernel: None,
-        }
+        Ask::new(self.class(), object(self.file.node()), parts, self.deadline)
     }
 
     /// Where storage may block, files that it has at hand go the fast way.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use oxcrypt_core::{Name, Node};
 
+use crate::sched::plan::{Hold, TurnId};
+use crate::volume::turns::{content, of_victim};
 use crate::volume::value::{Value, outcome};
 use crate::volume::{Question, Volume};
 
@@ -13,6 +15,7 @@ impl Volume {
         let (within, name) = (Arc::clone(dir), name.clone());
         self.shared.change(
             dir,
+            self.turns_to_remove(dir, &name),
             move |store| outcome(store.vault.remove(&within, &name, store.now()), |()| Value::Nothing),
             |_| Some(()),
         )
@@ -23,8 +26,15 @@ impl Volume {
         let (within, name) = (Arc::clone(dir), name.clone());
         self.shared.change(
             dir,
+            self.turns_to_remove(dir, &name),
             move |store| outcome(store.vault.remove_dir(&within, &name, store.now()), |()| Value::Nothing),
             |_| Some(()),
         )
+    }
+
+    fn turns_to_remove(&self, dir: &Arc<Node>, name: &Name) -> Vec<(TurnId, Hold)> {
+        let mut turns = of_victim(&self.shared.store, dir, name);
+        turns.push((content(dir), Hold::Alone));
+        turns
     }
 }

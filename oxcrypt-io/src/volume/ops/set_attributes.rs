@@ -5,6 +5,8 @@ use std::sync::Arc;
 use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{Node, NodeAttributes};
 
+use crate::sched::plan::Hold;
+use crate::volume::turns::entry;
 use crate::volume::value::{Value, outcome};
 use crate::volume::{Question, Volume};
 
@@ -14,6 +16,7 @@ impl Volume {
         let about = Arc::clone(node);
         self.shared.change(
             node,
+            vec![(entry(node), Hold::Share)],
             move |store| {
                 let now = store.now();
                 let set = store.vault.set_attributes(&about, &change, now);

@@ -1,0 +1,36 @@
+//! What changes of a vault take turns in, so that the scheduler begins none that core would make wait for another.
+//!
+//! Core has turns of its own, which hold threads while they wait. These here are the same, seen from above: a change
+//! begins when it has all that it needs there. Where memory does not know what an entry is, a change takes no turn of it,
+//! and waits in core if it has to.
+
+use oxcrypt_core::{Name, Node, NodeKind, Probe};
+use std::sync::Arc;
+
+use crate::sched::plan::{Hold, TurnId};
+
+use super::Store;
+
+/// What lies in which directory.
+pub(super) const MOVES: TurnId = TurnId(u64::MAX);
+
+/// What is in a directory, or in a file.
+pub(super) fn content(node: &Node) -> TurnId {
+    TurnId(node.id().get() * 2)
+}
+
+/// Where an entry is, and what it is like.
+pub(super) fn entry(node: &Node) -> TurnId {
+    TurnId(node.id().get() * 2 + 1)
+}
+
+/// What it takes to remove or move an entry, or to put another in its place, if memory knows which one that is.
+pub(super) fn of_victim(store: &Store, dir: &Arc<Node>, name: &Name) -> Vec<(TurnId, Hold)> {
+    let known = store.vault.resident().lookup(dir, name, store.born);
+    let Probe::Ready(Ok(node)) = known else { return Vec::new() };
+    let mut turns = vec![(entry(&node), Hold::Alone)];
+    if node.kind() == NodeKind::Directory {
+        turns.push((content(&node), Hold::Alone));
+    }
+    turns
+}
