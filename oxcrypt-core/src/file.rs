@@ -12,9 +12,11 @@ use crate::node::Node;
 use crate::sync::MutexGuard;
 
 mod assembly;
+mod attempt;
 mod conflict;
 mod content;
 mod context;
+mod failure;
 mod flight;
 mod read;
 mod registry;
@@ -26,6 +28,7 @@ mod unsaved;
 mod write;
 
 pub use assembly::{Assembly, Block};
+pub use attempt::Attempt;
 use content::Content;
 pub(crate) use context::{FileContext, Limits};
 pub(crate) use registry::Registry;

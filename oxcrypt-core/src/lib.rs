@@ -261,7 +261,7 @@ pub use cache::ContentId;
 pub use ciphertext_path::CiphertextPath;
 pub use cleartext::Cleartext;
 pub use error::{Error, ErrorKind, Result};
-pub use file::{Assembly, Block, File, ResidentFile, Stored};
+pub use file::{Assembly, Attempt, Block, File, ResidentFile, Stored};
 pub use listing::{Damage, DamagedEntry, Entry, Found, Listing};
 pub use name::{DirId, InvalidDirId, InvalidName, Name, VaultPath};
 pub use node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};

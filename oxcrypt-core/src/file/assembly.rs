@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use super::File;
 use super::content::{Content, Plan, copy_span, span_len};
-use super::flight::MAX_RUN;
+use super::flight::{Flight, MAX_RUN};
 use super::read::Patience;
 use super::resident::ResidentFile;
+use super::unsaved::Base;
 use crate::cache::{ClearChunk, ContentId};
 use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
 use crate::cleartext::Cleartext;
@@ -34,6 +35,8 @@ pub struct Block {
     content: ContentId,
     first: u64,
     chunks: Vec<Result<ClearChunk, Arc<Error>>>,
+    /// From when reading began: which chunks were stored since.
+    flight: Option<Arc<Flight>>,
 }
 
 impl ResidentFile {
@@ -98,6 +101,12 @@ impl Block {
     pub(super) fn chunk(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
         self.chunks.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
     }
+
+    /// What a chunk was, for whoever changes a part of it.
+    pub(super) fn base(&self, index: u64) -> Option<Result<Base<'_>, &Arc<Error>>> {
+        let (chunk, flight) = (self.chunk(index)?, self.flight.as_deref()?);
+        Some(chunk.as_ref().map(|chunk| Base { content: self.content, flight, chunk }))
+    }
 }
 
 impl File {
@@ -136,7 +145,9 @@ impl File {
         let first = chunks.start;
         let stored = content.layout.stored_chunks(content.readable_len);
         let end = chunks.end.min(stored.max(content.len.div_ceil(PAYLOAD_LEN)));
-        let mut block = Block { content: content.id, first, chunks: Vec::new() };
+        let run = first..end.clamp(first, first.saturating_add(MAX_RUN));
+        let flight = self.resident().begin_flight(content.id, &run).map(|begun| begun.flight);
+        let mut block = Block { content: content.id, first, chunks: Vec::new(), flight };
         let mut cipher = content.cipher.clone();
         let mut next = first;
         while next < end {

@@ -129,6 +129,7 @@ impl FileContext {
     /// One who had a file open has it no longer. What is unsaved of a file that is gone, nobody will ever read.
     pub(super) fn let_go(&self, shared: &Shared) {
         shared.leave();
+        self.give_up_hopeless(shared);
         if shared.node.is_gone() {
             self.forget_gone(|held| held.number == shared.number && !held.is_open());
         }
@@ -144,13 +145,24 @@ impl FileContext {
         drop(forgotten);
     }
 
+    /// Gives up what is unsaved of the file of a node, if storing that has failed; false if there is no such file.
+    pub(crate) fn discard_of(&self, node: NodeId) -> bool {
+        self.discard(|held| held.node.id() == node)
+    }
+
+    /// What memory has of the files of which something is not in storage yet.
+    pub(crate) fn unsaved_in_memory(&self) -> Vec<(Arc<Node>, Arc<ResidentFile>)> {
+        let held = self.lock();
+        held.values().map(|shared| (Arc::clone(&shared.node), Arc::clone(&shared.resident))).collect()
+    }
+
     /// The files of which something is not in storage yet.
     pub(crate) fn unsaved(self: &Arc<Self>) -> Vec<File> {
         let unsaved = self.lock();
         unsaved.values().map(|shared| File::new(Arc::clone(shared), Arc::clone(self), true)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Shared>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Shared>>> {
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -136,8 +136,17 @@ impl ResidentFile {
         self.state().unsaved.bytes()
     }
 
+    /// Bytes of zeros, behind what storage has, that no memory is taken for and that are to be stored: what a file was made
+    /// longer by. Chunks that hold a few other bytes count as zeros.
+    #[must_use]
+    pub fn unsaved_zeros(&self) -> u64 {
+        let state = self.state();
+        if state.content.torn.is_some() { 0 } else { state.content.len.saturating_sub(state.content.valid) }
+    }
+
     /// When it was last written to, as long as anything of that is unsaved.
-    pub(crate) fn written(&self) -> Option<SystemTime> {
+    #[must_use]
+    pub fn written(&self) -> Option<SystemTime> {
         let state = self.state();
         state.unsaved.written.filter(|_| state.is_unsaved())
     }

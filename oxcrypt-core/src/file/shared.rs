@@ -7,7 +7,7 @@ use super::resident::ResidentFile;
 use crate::node::Node;
 use crate::storage::BlockFile;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 
 /// One ciphertext file, however often it is open.
 pub(crate) struct Shared {
@@ -65,6 +65,15 @@ impl Shared {
     /// Takes another handle, and returns the one before.
     pub(super) fn replace_handle(&self, handle: Handle) -> Handle {
         std::mem::replace(&mut *self.handle.write().unwrap_or_else(PoisonError::into_inner), handle)
+    }
+
+    /// The [turn](Self::turn), if nobody has it.
+    pub(super) fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The turn to change what storage has of the file. It is held across storage; nothing resident takes it.

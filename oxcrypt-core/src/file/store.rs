@@ -144,7 +144,7 @@ impl File {
             None => return Ok(false),
             Some(Job::Load(index)) => {
                 if let Some((begun, chunk)) = self.load_chunk(index)? {
-                    resident.take_part_chunk(index, &Base { begun: &begun, chunk: &chunk });
+                    resident.take_part_chunk(index, &Base::new(&begun, &chunk));
                 }
             }
             Some(Job::Cut(len)) => {
@@ -336,27 +336,6 @@ impl ResidentFile {
         if write.header.is_some() {
             state.unsaved.header = None;
         }
-    }
-
-    /// Takes note of why storing failed, or that it works again.
-    fn remember_failure(&self, failure: Option<&Error>) {
-        let error = failure.map(|failure| Arc::new(Error::new(failure.kind()).because(failure.to_string())));
-        self.state_mut().unsaved.error = error;
-    }
-
-    /// Refuses where the host has failed to make durable what was stored.
-    fn expect_durability(&self) -> Result<()> {
-        match &self.state().lost_durability {
-            Some(error) => {
-                Err(Error::new(error.kind()).because(format!("an earlier sync has failed: {error}")))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn lose_durability(&self, error: &Error) {
-        let kept = Error::new(error.kind()).because(error.to_string());
-        self.state_mut().lost_durability = Some(Arc::new(kept));
     }
 
     fn times_to_set(&self) -> Option<Attributes> {

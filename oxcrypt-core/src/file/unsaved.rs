@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::content::{copy_span, to_usize};
-use super::resident::{ResidentFile, State};
-use crate::cache::ClearChunk;
+use super::flight::Flight;
+use super::resident::{Begun, ResidentFile, State};
+use crate::cache::{ClearChunk, ContentId};
 use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, PAYLOAD_LEN, Span};
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
@@ -32,6 +33,8 @@ pub(super) struct Unsaved {
     pub(super) written: Option<SystemTime>,
     /// Why storing failed, until it succeeds: nothing more is taken meanwhile.
     pub(super) error: Option<Arc<Error>>,
+    /// Whether somebody who has the file open was told so.
+    pub(super) is_told: bool,
 }
 
 /// Bytes of unsaved chunks of all files of a vault.
@@ -55,7 +58,7 @@ impl Budget {
 /// Chunks that are stored at once: a megabyte.
 pub(super) const MAX_RUN: u64 = 32;
 /// Bytes that an unsaved chunk takes.
-const CHUNK: usize = 32_768;
+pub(super) const CHUNK: usize = 32_768;
 const _: () = assert!(CHUNK as u64 == PAYLOAD_LEN);
 
 impl Unsaved {
@@ -94,7 +97,7 @@ impl Unsaved {
     }
 
     /// Takes note of when something was written. That is later than any time that was set before.
-    fn wrote(&mut self, now: SystemTime) {
+    pub(super) fn wrote(&mut self, now: SystemTime) {
         self.written = Some(now);
         if let Some(times) = &mut self.times {
             times.modified = None;
@@ -122,9 +125,22 @@ pub(super) enum Wrote {
 }
 
 /// What a chunk was before it is written to, as it was read for that.
+#[derive(Clone, Copy)]
 pub(super) struct Base<'b> {
-    pub(super) begun: &'b super::resident::Begun,
+    pub(super) content: ContentId,
+    pub(super) flight: &'b Flight,
     pub(super) chunk: &'b ClearChunk,
+}
+
+impl<'b> Base<'b> {
+    pub(super) fn new(begun: &'b Begun, chunk: &'b ClearChunk) -> Self {
+        Self { content: begun.content.id, flight: &begun.flight, chunk }
+    }
+
+    /// Whether nobody has changed the chunk since it was read.
+    fn is_current(&self, state: &State, index: u64) -> bool {
+        self.content == state.content.id && !self.flight.is_struck(index)
+    }
 }
 
 impl ResidentFile {
@@ -138,50 +154,41 @@ impl ResidentFile {
         now: SystemTime,
     ) -> Result<Wrote> {
         let mut state = self.state_mut();
-        let state = &mut *state;
-        state.unsaved.refusal()?;
-        if let Some(torn) = state.content.torn {
-            return Err(Error::damaged(torn.to_string()));
-        }
-        let index = span.chunk.0;
-        let start = index * PAYLOAD_LEN;
-        if start + span.end > MAX_CLEARTEXT_LEN {
+        state.expect_whole()?;
+        if span.chunk.0 * PAYLOAD_LEN + span.end > MAX_CLEARTEXT_LEN {
             return Err(ErrorKind::TooLarge.into());
         }
-        let covers_all =
-            span.start == 0 && (span.end == PAYLOAD_LEN || start + span.end >= state.content.len);
-        if state.unsaved.chunk(index).is_none() {
-            let chunk = if covers_all || start >= state.content.valid {
-                Cleartext::zeroed(CHUNK)
-            } else if let Some(clean) = self.chunks.get(state.content.id, span.chunk) {
-                whole(&clean)
-            } else if let Some(base) = base.filter(|base| {
-                base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
-            }) {
-                whole(base.chunk)
-            } else {
-                return Ok(Wrote::NeedsChunk);
-            };
-            self.insert_unsaved(state, index, Arc::new(chunk));
+        if !self.begin_chunk(&mut state, span, base) {
+            return Ok(Wrote::NeedsChunk);
         }
-        if let Some(chunk) = state.unsaved.chunks.get_mut(&index) {
-            let range = to_usize(span.start)..to_usize(span.end);
-            if let Some(into) = Arc::make_mut(chunk).get_mut(range) {
-                into.copy_from_slice(bytes);
-            }
-        }
-        state.content.len = state.content.len.max(start + span.end);
+        state.put(span, bytes);
         state.unsaved.wrote(now);
         Ok(Wrote::Done)
+    }
+
+    /// Has a chunk among those to be stored before a part of it is changed; false if the rest of it is in storage only.
+    pub(super) fn begin_chunk(&self, state: &mut State, span: Span, base: Option<Base<'_>>) -> bool {
+        let index = span.chunk.0;
+        if state.unsaved.chunks.contains_key(&index) {
+            return true;
+        }
+        let chunk = if state.needs_nothing_of(span) {
+            Cleartext::zeroed(CHUNK)
+        } else if let Some(clean) = self.chunks.get(state.content.id, span.chunk) {
+            whole(&clean)
+        } else if let Some(base) = base.filter(|base| base.is_current(state, index)) {
+            whole(base.chunk)
+        } else {
+            return false;
+        };
+        self.insert_unsaved(state, index, Arc::new(chunk));
+        true
     }
 
     /// Makes the file longer, by zeros that take no memory.
     pub(super) fn extend(&self, len: u64, now: SystemTime) -> Result<()> {
         let mut state = self.state_mut();
-        state.unsaved.refusal()?;
-        if let Some(torn) = state.content.torn {
-            return Err(Error::damaged(torn.to_string()));
-        }
+        state.expect_whole()?;
         if len > MAX_CLEARTEXT_LEN {
             return Err(ErrorKind::TooLarge.into());
         }
@@ -213,10 +220,7 @@ impl ResidentFile {
             return Err(Error::damaged("the file is cut off before that"));
         }
         if behind > 0 && len < state.content.valid && !self.takes_cached_chunk(state, index) {
-            let is_current = |base: &Base<'_>| {
-                base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index)
-            };
-            let Some(base) = end.filter(is_current) else { return Ok(false) };
+            let Some(base) = end.filter(|base| base.is_current(state, index)) else { return Ok(false) };
             self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
         }
         let removed = state.unsaved.chunks.split_off(&len.div_ceil(PAYLOAD_LEN));
@@ -277,8 +281,7 @@ impl ResidentFile {
     pub(super) fn take_part_chunk(&self, index: u64, base: &Base<'_>) {
         let mut state = self.state_mut();
         let state = &mut *state;
-        let is_current = base.begun.content.id == state.content.id && !base.begun.flight.is_struck(index);
-        if is_current && state.unsaved.chunk(index).is_none() {
+        if base.is_current(state, index) && state.unsaved.chunk(index).is_none() {
             self.insert_unsaved(state, index, Arc::new(whole(base.chunk)));
         }
     }
@@ -332,6 +335,35 @@ impl ResidentFile {
             };
             self.chunks.insert(state.content.id, ChunkIndex(index), clean);
         }
+    }
+}
+
+impl State {
+    /// Refuses to write to what cannot be stored, or is cut off.
+    pub(super) fn expect_whole(&self) -> Result<()> {
+        self.unsaved.refusal()?;
+        match self.content.torn {
+            Some(torn) => Err(Error::damaged(torn.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a chunk is written over from its beginning to its end, or has nothing in storage.
+    pub(super) fn needs_nothing_of(&self, span: Span) -> bool {
+        let start = span.chunk.0 * PAYLOAD_LEN;
+        let covers_all = span.start == 0 && (span.end == PAYLOAD_LEN || start + span.end >= self.content.len);
+        covers_all || start >= self.content.valid
+    }
+
+    /// Writes into a chunk that is to be stored.
+    pub(super) fn put(&mut self, span: Span, bytes: &[u8]) {
+        if let Some(chunk) = self.unsaved.chunks.get_mut(&span.chunk.0) {
+            let range = to_usize(span.start)..to_usize(span.end);
+            if let Some(into) = Arc::make_mut(chunk).get_mut(range) {
+                into.copy_from_slice(bytes);
+            }
+        }
+        self.content.len = self.content.len.max(span.chunk.0 * PAYLOAD_LEN + span.end);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::File;
+use super::attempt::ALWAYS;
 use super::content::span_len;
 use super::unsaved::{Base, Wrote};
 use crate::chunk::{MAX_CLEARTEXT_LEN, Span};
@@ -12,8 +13,6 @@ use crate::error::{ErrorKind, Result};
 
 /// Whoever makes a file longer by more than this is told at once where there is no room for it.
 const LARGE: u64 = 1 << 20;
-/// So much a file may always hold in memory, so that others that cannot be stored do not stop it.
-const ALWAYS: usize = 128 << 10;
 
 impl File {
     /// Writes `bytes` at `offset`, and returns how many: not all if something fails on the way, but at least one.
@@ -58,7 +57,7 @@ impl File {
     fn write_span(&self, span: Span, part: &[u8], now: SystemTime) -> Result<()> {
         let mut loaded = None;
         loop {
-            let base = loaded.as_ref().map(|(begun, chunk)| Base { begun, chunk });
+            let base = loaded.as_ref().map(|(begun, chunk)| Base::new(begun, chunk));
             match self.resident().write_chunk(span, part, base, now)? {
                 Wrote::Done => return Ok(()),
                 Wrote::NeedsChunk => loaded = self.load_chunk(span.chunk.0)?,
@@ -104,12 +103,42 @@ impl File {
         }
     }
 
+    /// Sets the length in memory alone, if that is possible: true if it was. Never blocks on storage, and does not ask it
+    /// whether it has room for what the file is made longer by.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_len`](Self::set_len), but for what storage would say.
+    pub fn try_set_len(&self, len: u64, now: SystemTime) -> Result<bool> {
+        self.expect_writable()?;
+        if len > MAX_CLEARTEXT_LEN {
+            return Err(self.name(ErrorKind::TooLarge.into()));
+        }
+        let (was, torn) = (self.len(), self.torn());
+        if len >= was && torn.is_none() {
+            self.resident().extend(len, now).map_err(|error| self.name(error))?;
+        } else {
+            // While anything is being stored the end of the file is not to move.
+            let Some(_turn) = self.shared.try_turn() else { return Ok(false) };
+            if len == 0 {
+                let (header, cipher) = self.new_header();
+                self.resident().restart(header, cipher, now);
+            } else if len >= self.len() || self.resident().chunk_at_new_end(len).is_some() {
+                return Ok(false);
+            } else if !self.resident().cut(len, None, now).map_err(|error| self.name(error))? {
+                return Ok(false);
+            }
+        }
+        self.context.hold(&self.shared);
+        Ok(true)
+    }
+
     fn cut(&self, len: u64, now: SystemTime) -> Result<bool> {
         let loaded = match self.resident().chunk_at_new_end(len) {
             Some(index) => self.load_chunk(index)?,
             None => None,
         };
-        let end = loaded.as_ref().map(|(begun, chunk)| Base { begun, chunk });
+        let end = loaded.as_ref().map(|(begun, chunk)| Base::new(begun, chunk));
         self.resident().cut(len, end, now)
     }
 

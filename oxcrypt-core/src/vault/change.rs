@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::Vault;
 use crate::error::{ErrorKind, Result};
-use crate::file::File;
+use crate::file::{File, ResidentFile};
 use crate::name::Name;
-use crate::node::{Node, NodeKind};
+use crate::node::{Node, NodeId, NodeKind};
 use crate::storage::{Attributes, OpenMode, Replace};
 use crate::tree::Created;
 
@@ -49,6 +49,19 @@ impl Vault {
     #[must_use]
     pub fn unsaved(&self) -> Vec<File> {
         self.files.unsaved()
+    }
+
+    /// What memory has of those files, with their entries. Never blocks on storage.
+    #[must_use]
+    pub fn unsaved_in_memory(&self) -> Vec<(Arc<Node>, Arc<ResidentFile>)> {
+        self.files.unsaved_in_memory()
+    }
+
+    /// Gives up what is unsaved of a file, if the last attempt to store it has failed: the file is again what storage has of
+    /// it. False if there is no such file. Never blocks on storage.
+    #[must_use]
+    pub fn discard(&self, node: NodeId) -> bool {
+        self.files.discard_of(node)
     }
 
     /// Sets times, mode and owner of what storage has of an entry, as far as they are given: of the ciphertext file of a

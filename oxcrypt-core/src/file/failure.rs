@@ -1,0 +1,95 @@
+//! What becomes of what could not be stored.
+
+use std::sync::Arc;
+
+use super::resident::{ResidentFile, State};
+use super::{FileContext, Shared};
+use crate::error::{Error, ErrorKind, Result};
+
+impl ResidentFile {
+    /// Why the last attempt to store failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<Arc<Error>> {
+        self.state().unsaved.error.clone()
+    }
+
+    /// Takes note that somebody who has the file open was told of its failure: if there never will be room for what could
+    /// not be stored, it may go with the last who has it open.
+    pub fn failure_was_told(&self) {
+        let mut state = self.state_mut();
+        state.unsaved.is_told = state.unsaved.error.is_some();
+    }
+
+    /// Takes note of why storing failed, or that it works again.
+    pub(super) fn remember_failure(&self, failure: Option<&Error>) {
+        let error = failure.map(|failure| Arc::new(Error::new(failure.kind()).because(failure.to_string())));
+        let mut state = self.state_mut();
+        state.unsaved.is_told &= error.is_some();
+        state.unsaved.error = error;
+    }
+
+    /// Refuses where the host has failed to make durable what was stored.
+    pub(super) fn expect_durability(&self) -> Result<()> {
+        match &self.state().lost_durability {
+            Some(error) => {
+                Err(Error::new(error.kind()).because(format!("an earlier sync has failed: {error}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn lose_durability(&self, error: &Error) {
+        let kept = Error::new(error.kind()).because(error.to_string());
+        self.state_mut().lost_durability = Some(Arc::new(kept));
+    }
+
+    /// Whether what is unsaved never will be stored, and somebody knows.
+    fn is_hopeless(&self) -> bool {
+        let unsaved = &self.state().unsaved;
+        let kind = unsaved.error.as_ref().map(|error| error.kind());
+        let is_final =
+            matches!(kind, Some(ErrorKind::NoSpace | ErrorKind::QuotaExceeded | ErrorKind::TooLarge));
+        unsaved.is_told && is_final
+    }
+
+    /// Gives up everything unsaved: the file is again what storage has of it.
+    fn give_up(&self) {
+        let mut state = self.state_mut();
+        let state: &mut State = &mut state;
+        let unsaved = std::mem::take(&mut state.unsaved);
+        self.budget.give_back(unsaved.bytes());
+        let content = &mut state.content;
+        // What a failed write has left behind the end is cut off before anything else is stored.
+        state.unsaved.needs_cut = content.stored_len > content.readable_len;
+        content.id = self.chunks.new_content();
+        content.len = content.valid;
+        // What storage has is to be looked at again.
+        content.modified = None;
+        if unsaved.header.is_some() {
+            // It is not in storage, so nothing there was encrypted for it.
+            content.cipher = None;
+        }
+    }
+}
+
+impl FileContext {
+    /// Gives up what is unsaved of a file if storing that has failed; false if there is no such file.
+    pub(super) fn discard(&self, is_it: impl Fn(&Shared) -> bool) -> bool {
+        let failed: Vec<Arc<Shared>> = {
+            let is_failed = |shared: &&Arc<Shared>| is_it(shared) && shared.resident.failure().is_some();
+            self.lock().values().filter(is_failed).map(Arc::clone).collect()
+        };
+        for shared in &failed {
+            shared.resident.give_up();
+            self.release(shared);
+        }
+        !failed.is_empty()
+    }
+
+    /// The last who had a file open has it no longer. What never will be stored of it, and was told, goes with him.
+    pub(super) fn give_up_hopeless(&self, shared: &Shared) {
+        if !shared.is_open() && shared.resident.is_hopeless() {
+            self.discard(|held| held.number == shared.number);
+        }
+    }
+}
