@@ -62,6 +62,12 @@ impl File {
         &self.shared.node
     }
 
+    /// Whether it was opened for writing, too.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     /// The half that never blocks.
     #[must_use]
     pub fn resident(&self) -> &Arc<ResidentFile> {

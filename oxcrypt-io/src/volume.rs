@@ -56,6 +56,7 @@ use crate::clock::{Clock, Deadline, Time};
 use crate::sched::plan::{Outcome, WaiterId, Why};
 use crate::sched::{Scheduler, Snapshot};
 
+mod admission;
 mod answer;
 mod change;
 mod error;
@@ -68,7 +69,10 @@ mod question;
 mod read_ahead;
 mod space;
 mod turns;
+mod unsaved;
 mod value;
+mod waiting;
+mod write_back;
 
 pub use answer::Answer;
 pub use error::{Cause, Error, Result};
@@ -77,16 +81,21 @@ pub use ops::entries::{Seen, Wanted};
 pub use options::{Deadlines, VolumeOptions};
 pub use oxcrypt_core::Cleartext;
 pub use question::Question;
+pub use unsaved::Unsaved;
 
+use admission::Admission;
 use look_ahead::Names;
 use pace::Pace;
 use question::{Ask, Pending, take_one};
 use space::KnownSpace;
 use value::{Key, Value};
+use waiting::AllWaiting;
+use write_back::Later;
 
 /// An open vault and the threads that wait for its storage. Any number of threads may ask at once.
 ///
-/// Dropping it answers every request and returns at once. Its threads end when nobody holds an [`OpenFile`] of it any
+/// Dropping it answers every request and returns at once; what is unsaved then is lost, unless somebody has
+/// [finished](Self::finish) it before. Its threads end when nobody holds an [`OpenFile`] of it any
 /// more, and those that hang in storage when that lets them go.
 pub struct Volume {
     shared: Arc<Shared>,
@@ -99,6 +108,9 @@ struct Shared {
     options: VolumeOptions,
     space: Mutex<KnownSpace>,
     names: Names,
+    admission: Admission,
+    waiting: AllWaiting,
+    later: Later,
 }
 
 /// What operations work with: the vault, and its time.
@@ -124,8 +136,16 @@ impl Volume {
         let scheduler = Scheduler::start(limits, Arc::clone(&clock))?;
         let born_at = clock.now();
         let store = Arc::new(Store { vault, clock, born: Instant::now(), born_at, pace: Pace::default() });
-        let shared =
-            Arc::new(Shared { store, scheduler, options, space: Mutex::default(), names: Names::default() });
+        let shared = Arc::new(Shared {
+            store,
+            scheduler,
+            options,
+            space: Mutex::default(),
+            names: Names::default(),
+            admission: Admission::default(),
+            waiting: AllWaiting::default(),
+            later: Later::default(),
+        });
         shared.refresh_space();
         Ok(Self { shared })
     }
@@ -141,8 +161,10 @@ impl Volume {
         self.shared.scheduler.cancel(waiter, why);
     }
 
-    /// Answers every request, and all that come after, but for what memory answers. Files are still closed.
+    /// Answers every request, and all that come after, but for what memory answers; nothing is changed from then on. Files
+    /// are still closed. What is unsaved stays so: see [`finish`](Self::finish).
     pub fn drain(&self) {
+        self.shared.admission.close();
         self.shared.scheduler.drain();
     }
 

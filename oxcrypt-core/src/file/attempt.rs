@@ -50,6 +50,13 @@ impl File {
         Ok(attempt)
     }
 
+    /// Whether memory would take a write of `len` bytes at `offset`, as far as its room is concerned.
+    #[must_use]
+    pub fn has_memory(&self, offset: u64, len: usize) -> bool {
+        let spans = self.resident().layout.spans(offset, len as u64);
+        !self.is_full(&self.resident().state().unsaved, spans)
+    }
+
     fn attempt(
         &self,
         offset: u64,

@@ -150,6 +150,11 @@ impl FileContext {
         self.discard(|held| held.node.id() == node)
     }
 
+    /// Bytes of changed chunks that storage does not have yet, of all files together.
+    pub(crate) fn unsaved_bytes(&self) -> usize {
+        self.budget.bytes()
+    }
+
     /// What memory has of the files of which something is not in storage yet.
     pub(crate) fn unsaved_in_memory(&self) -> Vec<(Arc<Node>, Arc<ResidentFile>)> {
         let held = self.lock();

@@ -43,8 +43,9 @@ impl ResidentFile {
         self.state_mut().lost_durability = Some(Arc::new(kept));
     }
 
-    /// Whether what is unsaved never will be stored, and somebody knows.
-    fn is_hopeless(&self) -> bool {
+    /// Whether what is unsaved never will be stored, and somebody who has the file open was told so.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
         let unsaved = &self.state().unsaved;
         let kind = unsaved.error.as_ref().map(|error| error.kind());
         let is_final =

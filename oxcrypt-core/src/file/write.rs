@@ -123,10 +123,11 @@ impl File {
             if len == 0 {
                 let (header, cipher) = self.new_header();
                 self.resident().restart(header, cipher, now);
-            } else if len >= self.len() || self.resident().chunk_at_new_end(len).is_some() {
-                return Ok(false);
-            } else if !self.resident().cut(len, None, now).map_err(|error| self.name(error))? {
-                return Ok(false);
+            } else {
+                let needs_more = len >= self.len() || self.resident().chunk_at_new_end(len).is_some();
+                if needs_more || !self.resident().cut(len, None, now).map_err(|error| self.name(error))? {
+                    return Ok(false);
+                }
             }
         }
         self.context.hold(&self.shared);

@@ -51,6 +51,12 @@ impl Vault {
         self.files.unsaved()
     }
 
+    /// Bytes of changed chunks that storage does not have yet, of all files together.
+    #[must_use]
+    pub fn unsaved_bytes(&self) -> usize {
+        self.files.unsaved_bytes()
+    }
+
     /// What memory has of those files, with their entries. Never blocks on storage.
     #[must_use]
     pub fn unsaved_in_memory(&self) -> Vec<(Arc<Node>, Arc<ResidentFile>)> {

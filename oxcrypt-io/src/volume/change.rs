@@ -6,11 +6,13 @@ use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{ErrorKind, Node};
 
 use crate::clock::Deadline;
+use crate::sched::Job;
 use crate::sched::plan::{Class, Hold, Outcome, Part, TurnId};
 
+use super::error::{Cause, Error};
 use super::question::{Ask, Pending, object, take_one};
 use super::turns::{content, entry};
-use super::value::Value;
+use super::value::{Key, Value};
 use super::{Question, Shared, Store};
 
 impl Shared {
@@ -22,41 +24,43 @@ impl Shared {
         work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
         take: impl FnOnce(Value) -> Option<T> + Send + 'static,
     ) -> Question<T> {
-        let deadline = self.deadline(self.options.deadlines.change);
-        self.mutation(about, Class::Namespace, turns, deadline, work, take)
-    }
-
-    /// A change of what storage has of a file. One at a time; its entry stays where it is meanwhile.
-    pub(super) fn store_change<T: Send + 'static>(
-        self: &Arc<Self>,
-        about: &Arc<Node>,
-        work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
-        take: impl FnOnce(Value) -> Option<T> + Send + 'static,
-    ) -> Question<T> {
-        let deadline =
-            self.options.deadlines.write.map_or(Deadline::NEVER, |patience| self.deadline(patience));
-        let turns = vec![(content(about), Hold::Alone), (entry(about), Hold::Share)];
-        self.mutation(about, Class::WriteBack, turns, deadline, work, take)
-    }
-
-    fn mutation<T: Send + 'static>(
-        self: &Arc<Self>,
-        about: &Arc<Node>,
-        class: Class,
-        turns: Vec<(TurnId, Hold)>,
-        deadline: Deadline,
-        work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
-        take: impl FnOnce(Value) -> Option<T> + Send + 'static,
-    ) -> Question<T> {
-        let store = Arc::clone(&self.store);
-        let mut ask = Ask::new(
-            class,
-            object(about),
-            vec![Part { key: None, job: Box::new(move || work(&store)), pages: 0..0 }],
-            deadline,
-        );
+        let (store, deadline) = (Arc::clone(&self.store), self.deadline(self.options.deadlines.change));
+        let job: Job<Value> = Box::new(move || work(&store));
+        let part = Part { key: None, job, pages: 0..0 };
+        let mut ask = Ask::new(Class::Namespace, object(about), vec![part], deadline);
         ask.turns = turns;
         Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, None, take) })
+    }
+
+    /// A change of what storage has of a file, or of what memory has that belongs to it. All who ask for the same by `key`
+    /// before it begins share it.
+    pub(super) fn store_change(
+        self: &Arc<Self>,
+        about: &Arc<Node>,
+        key: Option<Key>,
+        work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
+    ) -> Question<()> {
+        if self.admission.is_closed() {
+            return Question::known(Err(Error::new(Cause::Stopped)));
+        }
+        let store = Arc::clone(&self.store);
+        let ask = Ask::to_store(about, key, Box::new(move || work(&store)), self.write_deadline());
+        Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, None, |_| Some(())) })
+    }
+
+    /// When whoever writes, or waits for what was written to be stored, is answered.
+    pub(super) fn write_deadline(&self) -> Deadline {
+        self.options.deadlines.write.map_or(Deadline::NEVER, |patience| self.deadline(patience))
+    }
+}
+
+impl Ask {
+    /// An operation that stores something of a file: one at a time, and the entry stays where it is meanwhile.
+    pub(super) fn to_store(node: &Node, key: Option<Key>, job: Job<Value>, deadline: Deadline) -> Self {
+        let mut ask =
+            Self::new(Class::WriteBack, object(node), vec![Part { key, job, pages: 0..0 }], deadline);
+        ask.turns = vec![(content(node), Hold::Alone), (entry(node), Hold::Share)];
+        ask
     }
 }
 

@@ -10,11 +10,13 @@ use crate::clock::Deadline;
 use crate::sched::plan::{Class, Outcome, Part};
 
 use super::Shared;
+use super::error::Result;
 use super::question::{Ask, object};
 use super::read_ahead::Pattern;
 use super::value::Value;
+use super::write_back::Marks;
 
-/// A file of a [`Volume`](super::Volume), open for reading.
+/// A file of a [`Volume`](super::Volume) that is open, for reading or for both.
 ///
 /// Whoever drops the last reference does not wait: the backing file is closed by an operation of class
 /// [`Class::Close`], which nothing drops, not even the end of the volume. Operations that read it hold a reference.
@@ -23,14 +25,25 @@ pub struct OpenFile {
     resident: Arc<ResidentFile>,
     /// There until this is dropped.
     file: Option<File>,
+    writable: bool,
     pub(super) pattern: Mutex<Pattern>,
+    pub(super) marks: Marks,
     pub(super) shared: Arc<Shared>,
 }
 
 impl OpenFile {
     pub(super) fn new(file: File, shared: Arc<Shared>) -> Self {
         let (node, resident) = (Arc::clone(file.node()), Arc::clone(file.resident()));
-        Self { node, resident, file: Some(file), pattern: Mutex::default(), shared }
+        let writable = file.is_writable();
+        Self {
+            node,
+            resident,
+            file: Some(file),
+            writable,
+            pattern: Mutex::default(),
+            marks: Marks::default(),
+            shared,
+        }
     }
 
     /// The entry it was opened by.
@@ -43,6 +56,17 @@ impl OpenFile {
     #[must_use]
     pub fn resident(&self) -> &Arc<ResidentFile> {
         &self.resident
+    }
+
+    /// Whether it may be written to.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// The file of the vault, whose methods may block.
+    pub(super) fn file(&self) -> Result<&File> {
+        self.file.as_ref().ok_or_else(|| oxcrypt_core::Error::new(ErrorKind::InvalidArgument).into())
     }
 
     /// Does something with the backing file, which may block.
@@ -68,7 +92,8 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
+        let file = self.file.take();
+        if let Some(file) = file.and_then(|file| self.shared.keep_until_stored(&self.node, file)) {
             self.shared.drop_later(&self.node, file);
         }
     }

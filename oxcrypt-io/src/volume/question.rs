@@ -79,6 +79,21 @@ impl<T: Send + 'static> Question<T> {
         self
     }
 
+    /// Has `change` look at the error, if there is one.
+    pub(super) fn map_err(self, change: impl FnOnce(Error) -> Error + Send + 'static) -> Self {
+        match self.0 {
+            State::Known(answer) => Self::known(answer.map_err(change)),
+            State::Open(pending) => {
+                let Pending { shared, ask, finish } = *pending;
+                let finish = Box::new(move |settled| match finish(settled) {
+                    Step::Done(answer) => Step::Done(answer.map_err(change)),
+                    again @ Step::Again(_) => again,
+                });
+                Self::open(Pending { shared, ask, finish })
+            }
+        }
+    }
+
     /// Whether memory has answered.
     #[must_use]
     pub fn is_known(&self) -> bool {

@@ -15,6 +15,9 @@ use super::value::{Key, Value, outcome};
 /// What no node is called: node ids count up from 0.
 const STORAGE: ObjectId = ObjectId(u64::MAX);
 
+/// With less room left than this, and what is still to be stored, storage is asked before anything grows.
+const TIGHT: u64 = 4 << 20;
+
 /// The last answer, and whether there will be another.
 #[derive(Debug, Default)]
 pub(super) struct KnownSpace {
@@ -47,6 +50,21 @@ impl Shared {
             Deadline::NEVER,
         );
         self.scheduler.submit(ask.request(Box::new(move |settled| told(&shared, settled))));
+    }
+
+    /// Takes note of what storage has told.
+    pub(super) fn space_was_told(&self, space: Space) {
+        let mut known = self.lock_space();
+        known.since = Some(self.store.clock.now());
+        known.told = Some(space);
+    }
+
+    /// Whether there might be no room for so many bytes more, as far as is known: what memory has yet to store needs room
+    /// as well.
+    pub(super) fn is_tight(&self, more: u64) -> bool {
+        let unsaved = self.store.vault.unsaved_bytes() as u64;
+        let is_less = |space: Space| space.available < more.saturating_add(unsaved).saturating_add(TIGHT);
+        more > 0 && self.space().is_some_and(is_less)
     }
 
     fn lock_space(&self) -> MutexGuard<'_, KnownSpace> {

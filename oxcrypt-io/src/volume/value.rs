@@ -21,6 +21,14 @@ pub(super) enum Key {
     /// One aligned block of chunks of one state of a file.
     Block(ContentId, u64),
     Space,
+    /// All that is unsaved of a file.
+    Flush,
+    /// The same, made durable.
+    Sync,
+    /// What is unsaved of a file and was written some time ago.
+    Rest,
+    /// Whole runs of chunks of a file.
+    Runs,
 }
 
 /// What an operation results in; cheap to clone, because each of its waiters gets one.
@@ -34,7 +42,6 @@ pub(super) enum Value {
     File(Arc<OpenFile>),
     Block(Arc<Block>),
     Bytes(Cleartext),
-    Written(usize),
     Space(Space),
     Nothing,
     Failed(Arc<oxcrypt_core::Error>),

@@ -14,7 +14,7 @@ use crate::volume::value::{Key, Value, outcome};
 use crate::volume::{Cleartext, OpenFile, Question, Shared, Volume};
 
 /// Chunks that are read together. They lie at the same places for everybody, so that overlapping reads meet.
-const BLOCK_CHUNKS: u64 = 4;
+pub(super) const BLOCK_CHUNKS: u64 = 4;
 /// Bytes of cleartext in a block.
 pub(in crate::volume) const BLOCK_LEN: u64 = BLOCK_CHUNKS * PAYLOAD_LEN;
 /// As many chunks are read where the request arrives, and no more: it takes some ten microseconds for each.

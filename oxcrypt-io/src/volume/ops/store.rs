@@ -4,43 +4,77 @@ use std::sync::Arc;
 
 use oxcrypt_core::Node;
 
-use crate::volume::value::{Value, outcome};
+use crate::volume::error::Error;
+use crate::volume::value::{Key, Value, outcome};
 use crate::volume::{OpenFile, Question, Volume};
+
+use super::write::told;
+
+/// More zeros than this are not waited for when a file is closed: nobody has written them.
+const MANY_ZEROS: u64 = 64 << 20;
 
 impl Volume {
     /// Has storage take all that was written to a file, as [`oxcrypt_core::File::flush`]. Memory answers where nothing is
     /// unsaved.
+    ///
+    /// A file that was made longer by more than 64 MiB of zeros is not waited for, as long as storing it does not fail.
+    /// At the deadline the data is kept, and is stored when storage takes it.
     pub fn flush(&self, file: &Arc<OpenFile>) -> Question<()> {
-        if !file.resident().is_unsaved() {
+        let resident = file.resident();
+        if !file.is_writable() || !resident.is_unsaved() {
             return Question::known(Ok(()));
         }
-        let about = Arc::clone(file);
-        self.shared.store_change(
-            file.node(),
-            move |store| outcome(about.with(|file| file.flush(store.now())), |_| Value::Nothing),
-            |_| Some(()),
-        )
+        if resident.unsaved_zeros() > MANY_ZEROS && resident.failure().is_none() {
+            self.shared.store_by_and_by(file);
+            return Question::known(Ok(()));
+        }
+        let (about, shared) = (Arc::clone(file), Arc::downgrade(&self.shared));
+        let question = self.shared.store_change(file.node(), Some(Key::Flush), move |store| {
+            let stored = about.with(|file| file.flush(store.now()));
+            if let (Ok(stored), Some(shared)) = (&stored, shared.upgrade()) {
+                shared.stored(&about, Some(*stored));
+            }
+            outcome(stored, |_| Value::Nothing)
+        });
+        tell_failures(file, question)
     }
 
     /// Makes all that was written to a file durable, as [`oxcrypt_core::File::sync`], with the directories that lead to
     /// it.
+    ///
+    /// At the deadline as [`flush`](Self::flush).
     pub fn sync(&self, file: &Arc<OpenFile>) -> Question<()> {
-        let about = Arc::clone(file);
-        self.shared.store_change(
-            file.node(),
-            move |store| outcome(about.with(|file| file.sync(store.now())), |_| Value::Nothing),
-            |_| Some(()),
-        )
+        let (about, shared) = (Arc::clone(file), Arc::downgrade(&self.shared));
+        let question = self.shared.store_change(file.node(), Some(Key::Sync), move |store| {
+            let now = store.now();
+            let synced = if about.is_writable() {
+                about.with(|file| file.sync(now))
+            } else if about.node().is_gone() {
+                return outcome(Ok(()), |()| Value::Nothing);
+            } else {
+                // Whoever reads may ask for this, too: others have written, or he has before.
+                store.vault.open_for_writing(about.node(), now).and_then(|file| file.sync(now))
+            };
+            if let (Ok(stored), Some(shared)) = (&synced, shared.upgrade()) {
+                shared.stored(&about, Some(*stored));
+            }
+            outcome(synced, |_| Value::Nothing)
+        });
+        tell_failures(file, question)
     }
 
     /// Makes durable what was made in a directory, moved into it or removed from it, as
     /// [`oxcrypt_core::Vault::sync_dir`].
     pub fn sync_dir(&self, dir: &Arc<Node>) -> Question<()> {
         let about = Arc::clone(dir);
-        self.shared.store_change(
-            dir,
-            move |store| outcome(store.vault.sync_dir(&about), |()| Value::Nothing),
-            |_| Some(()),
-        )
+        self.shared.store_change(dir, Some(Key::Sync), move |store| {
+            outcome(store.vault.sync_dir(&about), |()| Value::Nothing)
+        })
     }
+}
+
+/// Takes note where whoever has a file open is told that it could not be stored.
+fn tell_failures(file: &Arc<OpenFile>, question: Question<()>) -> Question<()> {
+    let file = Arc::clone(file);
+    question.map_err(move |error: Error| told(&file, error))
 }

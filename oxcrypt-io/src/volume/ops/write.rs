@@ -3,25 +3,198 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use oxcrypt_core::Cleartext;
+use oxcrypt_core::chunk::ChunkIndex;
+use oxcrypt_core::{Attempt, Block, Cleartext, ErrorKind};
 
+use crate::clock::Deadline;
+use crate::sched::plan::{Class, Verdict};
+use crate::sched::{Job, Settled};
+use crate::volume::error::{Cause, Error, Result};
+use crate::volume::question::{Ask, Pending, Step, object};
 use crate::volume::value::{Value, outcome};
-use crate::volume::{OpenFile, Question, Volume};
+use crate::volume::waiting::Waiting;
+use crate::volume::{OpenFile, Question, Shared, Volume};
+
+use super::read::{BLOCK_CHUNKS, block};
+
+/// As much more is made room for in memory as those who write on will want.
+const SLACK: usize = 2 << 20;
+
+/// What a write lacks that memory cannot take at once.
+enum Lack {
+    /// Chunks of which only a part changes.
+    Chunks(Vec<ChunkIndex>),
+    /// Room in memory.
+    Memory,
+    /// Room in the storage, as far as is known.
+    Space,
+}
+
+/// A write that memory cannot take at once, with a copy of what is to be written.
+struct Write {
+    file: Arc<OpenFile>,
+    offset: u64,
+    bytes: Cleartext,
+    deadline: Deadline,
+    /// Counts the copy as long as there is one.
+    _waiting: Waiting,
+}
 
 impl Volume {
-    /// Writes `bytes` at `offset`, and tells how many were taken: not all where something fails on the way. They are in
-    /// memory then, and everybody sees them; storage has them after [`flush`](Self::flush), or before.
+    /// Writes all of `bytes` at `offset`, and tells how many that are. They are in memory then, and everybody sees them;
+    /// storage has them after [`flush`](Self::flush), or before.
+    ///
+    /// Memory answers in the usual case. Where only a part of a chunk changes that is not in memory, that is read first;
+    /// where memory holds as much of the file as it may, the answer waits until storage has taken some. At the deadline
+    /// nothing was written. The errors are those of [`oxcrypt_core::File::write_at`], and among them that of an earlier
+    /// write which could not be stored.
     pub fn write(&self, file: &Arc<OpenFile>, offset: u64, bytes: &[u8]) -> Question<usize> {
-        let about = Arc::clone(file);
+        match self.shared.try_write(file, offset, bytes, &[], Space::AsKnown) {
+            Ok(None) => Question::known(Ok(bytes.len())),
+            Ok(Some(lack)) => self.shared.write_later(file, offset, bytes, &lack),
+            Err(error) => Question::known(Err(error)),
+        }
+    }
+}
+
+/// Whether storage was asked just now how much room it has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    AsKnown,
+    Asked,
+}
+
+impl Shared {
+    fn try_write(
+        self: &Arc<Self>,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        bytes: &[u8],
+        blocks: &[Arc<Block>],
+        space: Space,
+    ) -> Result<Option<Lack>> {
+        let _within = self.admission.enter()?;
+        let more = offset.saturating_add(bytes.len() as u64).saturating_sub(file.resident().len());
+        if space == Space::AsKnown && self.is_tight(more) {
+            return Ok(Some(Lack::Space));
+        }
+        let attempt = file.file()?.try_write_at(offset, bytes, blocks, SystemTime::now());
+        Ok(match attempt.map_err(|error| told(file, error.into()))? {
+            Attempt::Done => {
+                self.store_by_and_by(file);
+                None
+            }
+            Attempt::Needs(chunks) => Some(Lack::Chunks(chunks)),
+            Attempt::Full => Some(Lack::Memory),
+        })
+    }
+
+    fn write_later(
+        self: &Arc<Self>,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        bytes: &[u8],
+        lack: &Lack,
+    ) -> Question<usize> {
+        let Some(waiting) = self.waiting.enter(bytes.len()) else {
+            return Question::known(Err(Error::new(Cause::Busy).at(file.node())));
+        };
         let mut copy = Cleartext::zeroed(bytes.len());
         copy.copy_from_slice(bytes);
-        self.shared.store_change(
-            file.node(),
-            move |_| {
-                let written = about.with(|file| file.write_at(offset, &copy, SystemTime::now()));
-                outcome(written, Value::Written)
-            },
-            |value| if let Value::Written(len) = value { Some(len) } else { None },
-        )
+        let deadline = self.write_deadline();
+        let write = Write { file: Arc::clone(file), offset, bytes: copy, deadline, _waiting: waiting };
+        Question::open(self.ask_for(write, lack))
     }
+
+    /// Asks for what a write lacks, and tries again when that is there.
+    fn ask_for(self: &Arc<Self>, write: Write, lack: &Lack) -> Pending<usize> {
+        let (ask, space) = match lack {
+            Lack::Chunks(chunks) => (write.ask_for_chunks(chunks), Space::AsKnown),
+            Lack::Memory => (write.ask_for_memory(), Space::AsKnown),
+            Lack::Space => (write.ask_for_space(), Space::Asked),
+        };
+        let shared = Arc::clone(self);
+        let finish = move |settled: Settled<Value>| match shared.try_again(&write, settled, space) {
+            Ok(None) => Step::Done(Ok(write.bytes.len())),
+            Ok(Some(lack)) => Step::Again(Box::new(shared.ask_for(write, &lack))),
+            Err(error) => Step::Done(Err(error)),
+        };
+        Pending { shared: Arc::clone(self), ask, finish: Box::new(finish) }
+    }
+
+    fn try_again(
+        self: &Arc<Self>,
+        write: &Write,
+        settled: Settled<Value>,
+        space: Space,
+    ) -> Result<Option<Lack>> {
+        let (file, mut blocks) = (&write.file, Vec::new());
+        for value in settled.values {
+            match value {
+                Value::Block(block) => blocks.push(block),
+                Value::Failed(error) => return Err(told(file, error.into())),
+                Value::Space(space) => {
+                    self.space_was_told(space);
+                    if space.available < write.growth() {
+                        return Err(oxcrypt_core::Error::new(ErrorKind::NoSpace).into());
+                    }
+                }
+                _ => {}
+            }
+        }
+        if settled.verdict != Verdict::Done {
+            return Err(Error::of(settled.verdict).at(file.node()));
+        }
+        self.try_write(file, write.offset, &write.bytes, &blocks, space)
+    }
+}
+
+impl Write {
+    /// Chunks of which a part changes, in the blocks that readers share.
+    fn ask_for_chunks(&self, chunks: &[ChunkIndex]) -> Ask {
+        let mut blocks: Vec<_> = chunks.iter().map(|chunk| chunk.0 / BLOCK_CHUNKS).collect();
+        blocks.dedup();
+        let state = self.file.resident().content_id();
+        let parts = blocks.into_iter().map(|number| block(&self.file, state, number)).collect();
+        Ask::new(Class::Demand, object(self.file.node()), parts, self.deadline)
+    }
+
+    /// Room in memory, which there is when storage has taken some.
+    fn ask_for_memory(&self) -> Ask {
+        let (file, offset, len) = (Arc::clone(&self.file), self.offset, self.bytes.len());
+        self.ask_to_store(Box::new(move || {
+            let stored = file.with(|file| {
+                while !file.has_memory(offset, len + SLACK) && file.store_some()? {}
+                Ok(())
+            });
+            outcome(stored, |()| Value::Nothing)
+        }))
+    }
+
+    /// How much room storage has, when it has taken what is unsaved of the file.
+    fn ask_for_space(&self) -> Ask {
+        let file = Arc::clone(&self.file);
+        self.ask_to_store(Box::new(move || {
+            let space = file.with(|open| {
+                while open.store_some()? {}
+                file.shared.store.vault.space()
+            });
+            outcome(space, Value::Space)
+        }))
+    }
+
+    fn ask_to_store(&self, job: Job<Value>) -> Ask {
+        Ask::to_store(self.file.node(), None, job, self.deadline)
+    }
+
+    /// Bytes by which it makes the file longer.
+    fn growth(&self) -> u64 {
+        self.offset.saturating_add(self.bytes.len() as u64).saturating_sub(self.file.resident().len())
+    }
+}
+
+/// Takes note that whoever has the file open is told of this.
+pub(super) fn told(file: &OpenFile, error: Error) -> Error {
+    file.resident().failure_was_told();
+    error
 }
