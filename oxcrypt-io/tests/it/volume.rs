@@ -4,6 +4,7 @@
 mod closing;
 mod deadlines;
 mod entries;
+mod histories;
 mod hits;
 pub(crate) mod house;
 mod model;
