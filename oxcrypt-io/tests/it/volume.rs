@@ -2,6 +2,7 @@
 //! hand.
 
 mod closing;
+mod crashes;
 mod deadlines;
 mod entries;
 mod histories;
@@ -11,3 +12,4 @@ mod model;
 mod read_ahead;
 mod sharing;
 mod stale;
+mod together;

@@ -10,6 +10,7 @@ mod plain;
 mod world;
 
 use world::World;
+pub(super) use world::bytes;
 
 /// A directory and a name in it, both by number.
 type Place = (usize, usize);
@@ -73,7 +74,7 @@ struct Fault {
 }
 
 /// Offsets and lengths where every error by one lives.
-fn near_a_border(chunks: usize) -> impl Strategy<Value = usize> {
+pub(super) fn near_a_border(chunks: usize) -> impl Strategy<Value = usize> {
     (0..chunks, 0..5_usize).prop_map(|(chunks, near)| (chunks * CHUNK + near).saturating_sub(2))
 }
 
@@ -122,12 +123,12 @@ fn fault() -> impl Strategy<Value = Step> {
         .prop_map(|(after, calls, part)| Step::Fail(Fault { after, calls, part }))
 }
 
-fn combos() -> impl Strategy<Value = CipherCombo> {
+pub(super) fn combos() -> impl Strategy<Value = CipherCombo> {
     prop::sample::select(vec![CipherCombo::SivGcm, CipherCombo::SivCtrMac])
 }
 
 /// What memory may keep: no chunk, one or all, and what it may hold unsaved: next to nothing, or all.
-fn memories() -> impl Strategy<Value = VaultOptions> {
+pub(super) fn memories() -> impl Strategy<Value = VaultOptions> {
     let caches = prop::sample::select(vec![0, CHUNK + 200, 64 << 20]);
     (caches, any::<bool>()).prop_map(|(cache, is_small)| {
         let options = VaultOptions::default().chunk_cache_bytes(cache);
@@ -135,7 +136,7 @@ fn memories() -> impl Strategy<Value = VaultOptions> {
     })
 }
 
-fn cases(usual: u32) -> ProptestConfig {
+pub(super) fn cases(usual: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual);
     ProptestConfig::with_cases(cases)
 }

@@ -34,7 +34,7 @@ pub(super) struct World {
 }
 
 /// What fills a write, so that no two look the same.
-pub(super) fn bytes(seed: usize, len: usize) -> Vec<u8> {
+pub(in super::super) fn bytes(seed: usize, len: usize) -> Vec<u8> {
     (0..len).map(|at| u8::try_from((at / 7 + at + seed * 31) % 251).unwrap()).collect()
 }
 
