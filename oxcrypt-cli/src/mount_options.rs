@@ -37,7 +37,8 @@ pub(crate) struct Wishes {
 impl Wishes {
     /// Reads what was asked for; where the same is said twice, the last counts, and a long option before `-o`.
     pub(crate) fn read(args: &MountArgs) -> Result<Self> {
-        let (mount, deadlines) = (MountOptions::default(), Deadlines::default());
+        let (mut mount, deadlines) = (MountOptions::default(), Deadlines::default());
+        mount.read_only = true;
         let mut wishes = Self { mount, deadlines, cache_bytes: None, read_only: false, nonempty: false };
         for option in args.options.iter().map(|option| option.trim()).filter(|option| !option.is_empty()) {
             wishes.apply(option)?;
@@ -65,7 +66,7 @@ impl Wishes {
         self.mount.uid = args.uid.or(self.mount.uid);
         self.mount.gid = args.gid.or(self.mount.gid);
         if let Some(umask) = &args.umask {
-            self.mount.umask = octal(umask)?;
+            self.mount.umask = Some(octal(umask)?);
         }
         if let Some(size) = &args.cache_size {
             self.cache_bytes = Some(bytes(size)?);
@@ -92,7 +93,7 @@ impl Wishes {
             "nonempty" => self.nonempty = true,
             "uid" => self.mount.uid = Some(number(name, value)?),
             "gid" => self.mount.gid = Some(number(name, value)?),
-            "umask" => self.mount.umask = octal(value)?,
+            "umask" => self.mount.umask = Some(octal(value)?),
             "cache_size" => self.cache_bytes = Some(bytes(value)?),
             "dev" | "suid" => {
                 return Err(Failure::usage(format_args!("-o {option}: a vault cannot be mounted with that")));
@@ -194,7 +195,7 @@ mod tests {
             ["--read-only", "--allow-other", "--nonempty", "--uid", "7", "--gid", "8", "--umask", "022"];
         let rest = ["--cache-size", "256M", "--deadline", "read=1m,lookup=500ms", "-o", "noexec"];
         assert_eq!(short, read(&[&long[..], &rest].concat()).unwrap());
-        assert_eq!(short.mount.umask, 0o022);
+        assert_eq!(short.mount.umask, Some(0o022));
         assert_eq!(short.cache_bytes, Some(256 << 20));
         assert_eq!(short.deadlines.read, Duration::from_mins(1));
         assert_eq!(short.mount.kernel_options, ["noexec"]);

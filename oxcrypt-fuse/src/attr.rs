@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use fuser::{FileAttr, FileType, INodeNo};
-use oxcrypt_core::{NodeAttributes, NodeKind};
+use oxcrypt_core::storage::{Attributes, Owner};
+use oxcrypt_core::{Node, NodeAttributes, NodeKind};
 
 use crate::options::MountOptions;
 
@@ -13,12 +14,22 @@ const LOCAL_LIFETIME: Duration = Duration::from_secs(5);
 /// The same on storage that others may change at any time.
 const SHARED_LIFETIME: Duration = Duration::from_secs(1);
 
+/// Permission bits that others do not get on a private mount.
+const PRIVATE_UMASK: u32 = 0o077;
+/// All permission bits there are.
+pub(crate) const PERMISSIONS: u32 = 0o7777;
+/// New entries get their directory's group where this is set.
+const SET_GID: u32 = 0o2000;
+
 /// How all entries of a mount look.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looks {
-    uid: u32,
-    gid: u32,
-    umask: u32,
+    /// The user who mounts, and the group: theirs is what is nobody else's.
+    user: u32,
+    group: u32,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    umask: Option<u32>,
     /// How long the kernel may believe it.
     pub(crate) lifetime: Duration,
 }
@@ -28,23 +39,26 @@ impl Looks {
     pub(crate) fn new(options: &MountOptions, may_block: bool) -> Self {
         let usual = if may_block { SHARED_LIFETIME } else { LOCAL_LIFETIME };
         Self {
-            uid: options.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw()),
-            gid: options.gid.unwrap_or_else(|| rustix::process::getegid().as_raw()),
+            user: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+            uid: options.uid,
+            gid: options.gid,
             umask: options.umask,
             lifetime: options.attribute_lifetime.unwrap_or(usual),
         }
     }
 
     /// An entry that storage has told about.
-    pub(crate) fn of(&self, ino: INodeNo, attributes: &NodeAttributes) -> FileAttr {
+    pub(crate) fn of(&self, ino: INodeNo, node: &Node, attributes: &NodeAttributes) -> FileAttr {
         // Storage that knows no times has the same for ever, which is better than another at every look.
         let modified = attributes.modified.unwrap_or(SystemTime::UNIX_EPOCH);
-        self.made(ino, attributes.kind, attributes.len, modified)
+        let looks = self.made(ino, attributes.kind, attributes.len, modified, attributes.owner);
+        FileAttr { nlink: if node.is_gone() { 0 } else { looks.nlink }, ..looks }
     }
 
     /// An entry of which nothing but its kind is known. The kernel is not to believe more for any time.
     pub(crate) fn unknown(&self, ino: INodeNo, kind: NodeKind) -> FileAttr {
-        self.made(ino, kind, 0, SystemTime::UNIX_EPOCH)
+        self.made(ino, kind, 0, SystemTime::UNIX_EPOCH, None)
     }
 
     /// An entry that nobody can do anything with. It may be read, so that whoever tries learns why he cannot.
@@ -52,11 +66,52 @@ impl Looks {
         self.unknown(ino, NodeKind::File)
     }
 
-    fn made(&self, ino: INodeNo, kind: NodeKind, size: u64, modified: SystemTime) -> FileAttr {
-        let perm = match kind {
-            NodeKind::File => 0o666 & !self.umask,
-            NodeKind::Directory => 0o777 & !self.umask,
-            NodeKind::Symlink => 0o777,
+    /// What a new entry of a directory is to have: of the mode that was asked for, and of the user and group who ask.
+    pub(crate) fn of_new(
+        &self,
+        above: &NodeAttributes,
+        kind: NodeKind,
+        mode: u32,
+        asker: (u32, u32),
+    ) -> Attributes {
+        let inherited = above.owner.filter(|owner| owner.mode & SET_GID != 0).map(|owner| owner.gid);
+        let mode = mode & PERMISSIONS;
+        let mode = match (kind, inherited) {
+            (NodeKind::Symlink, _) => None,
+            (NodeKind::Directory, Some(_)) => Some(mode | SET_GID),
+            _ => Some(mode),
+        };
+        // Only root can give away what it makes.
+        let gives = self.user == 0;
+        let uid = Some(asker.0).filter(|uid| gives && self.uid.is_none() && *uid != self.user);
+        let gid = inherited.or(Some(asker.1).filter(|_| gives));
+        let gid = gid.filter(|gid| self.gid.is_none() && *gid != self.group);
+        Attributes { mode, uid, gid, ..Attributes::default() }
+    }
+
+    /// Whether an entry is to belong to somebody else than it is shown to belong to, which cannot be.
+    pub(crate) fn hides(&self, uid: Option<u32>, gid: Option<u32>) -> bool {
+        let differs = |shown: Option<u32>, wanted: Option<u32>| {
+            shown.is_some_and(|shown| wanted.is_some_and(|wanted| wanted != shown))
+        };
+        differs(self.uid, uid) || differs(self.gid, gid)
+    }
+
+    fn made(
+        &self,
+        ino: INodeNo,
+        kind: NodeKind,
+        size: u64,
+        modified: SystemTime,
+        owner: Option<Owner>,
+    ) -> FileAttr {
+        // Where storage has no permissions, they are those of a private mount.
+        let umask = self.umask.unwrap_or(if owner.is_some() { 0 } else { PRIVATE_UMASK });
+        let perm = match (kind, owner) {
+            (NodeKind::Symlink, _) => 0o777,
+            (_, Some(owner)) => owner.mode & PERMISSIONS & !umask,
+            (NodeKind::File, None) => 0o666 & !umask,
+            (NodeKind::Directory, None) => 0o777 & !umask,
         };
         FileAttr {
             ino,
@@ -67,12 +122,12 @@ impl Looks {
             ctime: modified,
             crtime: modified,
             kind: file_type(kind),
-            #[expect(clippy::cast_possible_truncation, reason = "nine bits")]
+            #[expect(clippy::cast_possible_truncation, reason = "twelve bits")]
             perm: perm as u16,
             // How many directories a directory has is not known without a look at each, and 1 is how to say so.
             nlink: 1,
-            uid: self.uid,
-            gid: self.gid,
+            uid: self.uid.or(owner.map(|owner| owner.uid)).unwrap_or(self.user),
+            gid: self.gid.or(owner.map(|owner| owner.gid)).unwrap_or(self.group),
             rdev: 0,
             blksize: 32 << 10,
             flags: 0,
@@ -95,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_umask_takes_permissions_from_files_and_directories_and_not_from_links() {
-        let options = MountOptions { umask: 0o027, ..MountOptions::default() };
+        let options = MountOptions { umask: Some(0o027), ..MountOptions::default() };
         let looks = Looks::new(&options, true);
         let perm = |kind| looks.unknown(INodeNo(2), kind).perm;
         assert_eq!([NodeKind::File, NodeKind::Directory, NodeKind::Symlink].map(perm), [0o640, 0o750, 0o777]);

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use fuser::Errno;
+use fuser::{Errno, INodeNo};
 use oxcrypt_core::Node;
 use oxcrypt_io::sched::plan::Caller;
 use oxcrypt_io::volume::{Question, Result, Volume};
@@ -18,13 +18,19 @@ use crate::damage::Damage;
 use crate::errno;
 use crate::figures::{Figures, Negotiated};
 use crate::handles::Handles;
-use crate::inodes::Inodes;
+use crate::inodes::{Inode, Inodes};
 use crate::options::{DirectIo, MountOptions};
 
+mod attributes;
+mod change;
+mod create;
 mod directory;
 mod entry;
 mod file;
+mod name;
+mod write;
 
+pub(crate) use attributes::SetAttributes;
 pub(crate) use directory::Page;
 
 /// A mounted volume, as the kernel's requests see it.
@@ -36,13 +42,19 @@ pub(crate) struct Dispatch {
     looks: Looks,
     direct_io: DirectIo,
     may_block: bool,
+    read_only: bool,
     damage: Damage,
     pub(crate) negotiated: OnceLock<Negotiated>,
 }
 
-/// The thread that asks, as the kernel calls it; 0 where that is not to be known.
+/// Who asks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker(pub(crate) u32);
+pub(crate) struct Asker {
+    /// The thread, as the kernel calls it; 0 where that is not to be known.
+    pub(crate) thread: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
 
 impl Dispatch {
     /// Serves a volume.
@@ -59,6 +71,7 @@ impl Dispatch {
             looks: Looks::new(options, may_block),
             direct_io: options.direct_io,
             may_block,
+            read_only: options.read_only,
             damage: Damage::default(),
             negotiated: OnceLock::new(),
             volume,
@@ -82,6 +95,18 @@ impl Dispatch {
         }
     }
 
+    /// The node of a number, for whoever wants to change something.
+    fn to_change(&self, ino: INodeNo) -> Result<Arc<Node>, Errno> {
+        if self.read_only {
+            return Err(Errno::EROFS);
+        }
+        match self.inodes.get(ino) {
+            Some(Inode::Node(node)) => Ok(node),
+            Some(Inode::Damaged) => Err(Errno::EIO),
+            Some(Inode::Unanswered) | None => Err(Errno::ESTALE),
+        }
+    }
+
     /// Puts a question to the volume, and lets `then` have the answer, on whatever thread has it.
     fn ask<T: Send + 'static>(
         self: &Arc<Self>,
@@ -96,8 +121,8 @@ impl Dispatch {
             question.then(move |answer| then(&dispatch, dispatch.told(operation, answer)));
             return;
         }
-        let id = self.callers.enter(operation, asker.0, node.ciphertext_path());
-        let waiter = question.by(Caller(asker.0)).then(move |answer| {
+        let id = self.callers.enter(operation, asker.thread, node.ciphertext_path());
+        let waiter = question.by(Caller(asker.thread)).then(move |answer| {
             dispatch.callers.leave(id);
             then(&dispatch, dispatch.told(operation, answer));
         });

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fuser::FileHandle;
-use oxcrypt_core::{Listing, Node};
+use fuser::{Errno, FileHandle};
+use oxcrypt_core::{Listing, Node, NodeId};
 use oxcrypt_io::volume::OpenFile;
 
 /// Open files and directories, by the numbers that the kernel was given for them.
@@ -18,8 +18,17 @@ pub(crate) struct Handles {
 /// One of them.
 #[derive(Clone)]
 pub(crate) enum Handle {
-    File { file: Arc<OpenFile>, direct: bool },
+    File(OpenedFile),
     Dir(Arc<OpenDir>),
+}
+
+/// A file that somebody reads or writes.
+#[derive(Clone)]
+pub(crate) struct OpenedFile {
+    pub(crate) file: Arc<OpenFile>,
+    /// Whether it bypasses the kernel's page cache.
+    pub(crate) direct: bool,
+    pub(crate) writes: bool,
 }
 
 /// A directory that somebody reads: as it was when he began, so that changes meanwhile neither hide nor repeat entries.
@@ -39,6 +48,29 @@ impl Handles {
         self.lock().get(&number.0).cloned()
     }
 
+    /// A file that is open.
+    pub(crate) fn file(&self, number: FileHandle) -> Result<OpenedFile, Errno> {
+        match self.get(number) {
+            Some(Handle::File(opened)) => Ok(opened),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// A file that is open for writing.
+    pub(crate) fn written(&self, number: FileHandle) -> Result<Arc<OpenFile>, Errno> {
+        self.file(number)?.to_write().ok_or(Errno::EBADF)
+    }
+
+    /// A handle by which a file can be written, if there is one.
+    pub(crate) fn writer_of(&self, node: NodeId) -> Option<Arc<OpenFile>> {
+        let open = self.lock();
+        let mut files = open.values().filter_map(|handle| match handle {
+            Handle::File(opened) if opened.file.node().id() == node => opened.to_write(),
+            _ => None,
+        });
+        files.next()
+    }
+
     /// Takes one out. Whoever gets it drops it, and not under the lock.
     pub(crate) fn remove(&self, number: FileHandle) -> Option<Handle> {
         self.lock().remove(&number.0)
@@ -50,6 +82,12 @@ impl Handles {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Handle>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenedFile {
+    fn to_write(&self) -> Option<Arc<OpenFile>> {
+        self.writes.then(|| Arc::clone(&self.file))
     }
 }
 

@@ -126,7 +126,8 @@ fn words(options: &MountOptions) -> io::Result<Vec<String>> {
         let text = format!("a vault cannot be mounted with the option {word}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    let mut words: Vec<String> = ["ro", "nosuid", "nodev", "default_permissions"].map(str::to_owned).into();
+    let access = if options.read_only { "ro" } else { "rw" };
+    let mut words: Vec<String> = [access, "nosuid", "nodev", "default_permissions"].map(str::to_owned).into();
     words.extend(options.allow_other.then(|| "allow_other".to_owned()));
     words.extend(options.kernel_options.iter().cloned());
     Ok(words)

@@ -9,14 +9,17 @@ use std::time::Duration;
 pub struct MountOptions {
     /// What the table of mounts calls it: the vault's folder, for people.
     pub source: String,
+    /// Whether nothing can be changed.
+    pub read_only: bool,
     /// Whether other users than the one who mounts may use it.
     pub allow_other: bool,
-    /// Whom everything belongs to; the user who mounts by default.
+    /// Whom everything belongs to. By default to whom the storage says, and where it does not say, to the user who mounts.
     pub uid: Option<u32>,
-    /// Which group everything belongs to; that of the user who mounts by default.
+    /// Which group everything belongs to; by default as for `uid`.
     pub gid: Option<u32>,
-    /// Permission bits that nobody gets.
-    pub umask: u32,
+    /// Permission bits that nobody gets. By default none where the storage has permissions, and those of everybody but
+    /// the owner where it has none.
+    pub umask: Option<u32>,
     /// Threads that read requests from the kernel.
     pub session_threads: NonZeroUsize,
     /// Which files bypass the kernel's page cache.
@@ -47,10 +50,11 @@ impl Default for MountOptions {
     fn default() -> Self {
         Self {
             source: String::from("oxcrypt"),
+            read_only: false,
             allow_other: false,
             uid: None,
             gid: None,
-            umask: 0o077,
+            umask: None,
             session_threads: NonZeroUsize::new(4).unwrap_or(NonZeroUsize::MIN),
             direct_io: DirectIo::default(),
             attribute_lifetime: None,

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use sha2::{Digest as _, Sha256};
 
 /// What Linux and its programs call `NAME_MAX`.
-const MAX_LEN: usize = 255;
+pub(crate) const MAX_LEN: usize = 255;
 /// What stands between the beginning of a name and its hash.
 const MARK: char = '~';
 /// Letters of a hash.

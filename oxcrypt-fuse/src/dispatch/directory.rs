@@ -84,12 +84,12 @@ impl Dispatch {
                 Err(errno) => return page.error(errno),
             };
             let entries = listing.entries().get(start..).unwrap_or_default().iter().zip(&seen);
-            dispatch.write(&dir, entries, position, page);
+            dispatch.put(&dir, entries, position, page);
         });
     }
 
     /// Writes as many entries as fit. The position of each is that of the one behind it.
-    fn write<'e>(
+    fn put<'e>(
         &self,
         dir: &OpenDir,
         entries: impl Iterator<Item = (&'e Entry, &'e Seen)>,

@@ -1,30 +1,31 @@
-//! Names, attributes, links, space.
+//! Names, links, space.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyAttr, ReplyData, ReplyEntry, ReplyStatfs};
-use oxcrypt_core::{Entry, Listing, Name, Node, NodeKind};
+use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyData, ReplyEntry, ReplyStatfs};
+use oxcrypt_core::{Entry, Name, Node, NodeKind};
 
+use super::name::{self, find_shown};
 use super::{Asker, Dispatch};
 use crate::inodes::{Inode, number};
-use crate::shown_name::{may_be_alias, shown};
+use crate::shown_name::{MAX_LEN, may_be_alias};
 
 /// What numbers of inodes are told apart by where they are used again, which ours never are.
 pub(super) const GENERATION: Generation = Generation(0);
 /// The size of the units in which space is told.
 const UNIT: u32 = 4096;
-/// The longest name that is shown.
-const MAX_NAME: u32 = 255;
 
 impl Dispatch {
     /// Which entry a name is.
     pub(crate) fn lookup(self: &Arc<Self>, asker: Asker, dir: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let Some(node) = self.inodes.node(dir) else { return reply.error(Errno::ESTALE) };
-        // What no entry can be called is not there.
-        let Some(text) = name.to_str() else { return self.reply_absent(reply) };
-        let Ok(name) = Name::new(text) else { return self.reply_absent(reply) };
-        if may_be_alias(text) {
+        let name = match name::of_old(name) {
+            Ok(name) => name,
+            Err(errno) if errno.code() == Errno::ENOENT.code() => return self.reply_absent(reply),
+            Err(errno) => return reply.error(errno),
+        };
+        if may_be_alias(name.as_str()) {
             return self.lookup_listed(asker, node, name, reply);
         }
         let question = self.volume.lookup(&node, &name);
@@ -63,7 +64,8 @@ impl Dispatch {
         });
     }
 
-    fn reply_entry(self: &Arc<Self>, asker: Asker, node: Arc<Node>, reply: ReplyEntry) {
+    /// What is known of an entry that was found or made.
+    pub(super) fn reply_entry(self: &Arc<Self>, asker: Asker, node: Arc<Node>, reply: ReplyEntry) {
         let question = self.volume.attributes(&node);
         self.ask(
             "lookup",
@@ -73,7 +75,11 @@ impl Dispatch {
             move |dispatch, attributes| match attributes {
                 Ok(attributes) => {
                     let ino = dispatch.inodes.tell(&node);
-                    reply.entry(&dispatch.looks.lifetime, &dispatch.looks.of(ino, &attributes), GENERATION);
+                    reply.entry(
+                        &dispatch.looks.lifetime,
+                        &dispatch.looks.of(ino, &node, &attributes),
+                        GENERATION,
+                    );
                 }
                 Err(errno) => reply.error(errno),
             },
@@ -89,22 +95,6 @@ impl Dispatch {
     /// The kernel forgets an entry that it was told of so many times.
     pub(crate) fn forget(&self, ino: INodeNo, times: u64) {
         self.inodes.forget(ino, times);
-    }
-
-    /// What is known of an entry.
-    pub(crate) fn attributes(self: &Arc<Self>, asker: Asker, ino: INodeNo, reply: ReplyAttr) {
-        let node = match self.inodes.get(ino) {
-            Some(Inode::Node(node)) => node,
-            Some(Inode::Damaged) => {
-                return reply.attr(&self.looks.lifetime, &self.looks.damaged(ino));
-            }
-            Some(Inode::Unanswered) | None => return reply.error(Errno::ESTALE),
-        };
-        let question = self.volume.attributes(&node);
-        self.ask("attributes", asker, &node, question, move |dispatch, attributes| match attributes {
-            Ok(attributes) => reply.attr(&dispatch.looks.lifetime, &dispatch.looks.of(ino, &attributes)),
-            Err(errno) => reply.error(errno),
-        });
     }
 
     /// Where a symbolic link leads.
@@ -132,7 +122,7 @@ impl Dispatch {
             files,
             files_left,
             UNIT,
-            MAX_NAME,
+            u32::try_from(MAX_LEN).unwrap_or(u32::MAX),
             UNIT,
         );
     }
@@ -153,7 +143,7 @@ impl Dispatch {
             }
             (_, Some(node), Some(attributes)) => {
                 let ino = self.inodes.tell(node);
-                Told { attr: self.looks.of(ino, attributes), lifetime }
+                Told { attr: self.looks.of(ino, node, attributes), lifetime }
             }
             (_, Some(node), None) if node.kind() == NodeKind::Directory => {
                 let ino = self.inodes.tell(node);
@@ -175,15 +165,4 @@ impl Dispatch {
 pub(super) struct Told {
     pub(super) attr: FileAttr,
     pub(super) lifetime: std::time::Duration,
-}
-
-/// The entry that is shown by a name.
-fn find_shown<'l>(listing: &'l Listing, name: &str) -> Option<&'l Entry> {
-    let entries = listing.entries();
-    let first = entries.partition_point(|entry| entry.shown() < name);
-    let itself = entries.get(first).filter(|entry| entry.shown() == name);
-    itself.or_else(|| {
-        let aliased = |entry: &&Entry| entry.shown().len() > name.len() && shown(entry.shown()) == name;
-        if may_be_alias(name) { entries.iter().find(aliased) } else { None }
-    })
 }

@@ -9,8 +9,8 @@ use fuser::{
 use oxcrypt_io::volume::OpenFile;
 
 use super::{Asker, Dispatch};
-use crate::handles::Handle;
-use crate::inodes::Inode;
+use crate::handles::{Handle, OpenedFile};
+use crate::inodes::{Inode, number};
 use crate::options::DirectIo;
 
 /// Find the next data, and the next hole, from an offset.
@@ -19,7 +19,8 @@ const SEEK_HOLE: i32 = 4;
 
 impl Dispatch {
     pub(crate) fn open(self: &Arc<Self>, asker: Asker, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        if flags.acc_mode() != OpenAccMode::O_RDONLY {
+        let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
+        if writes && self.read_only {
             return reply.error(Errno::EROFS);
         }
         let node = match self.inodes.get(ino) {
@@ -27,23 +28,33 @@ impl Dispatch {
             Some(Inode::Damaged) => return reply.error(Errno::EIO),
             Some(Inode::Unanswered) | None => return reply.error(Errno::ESTALE),
         };
-        let question = self.volume.open(&node);
+        let question = if writes { self.volume.open_for_writing(&node) } else { self.volume.open(&node) };
         self.ask("open", asker, &node, question, move |dispatch, file| match file {
+            // Somebody has put another file in its place: the kernel is to look again.
+            Ok(file) if number(file.node()) != ino => reply.error(Errno::ESTALE),
             Ok(file) => {
-                let direct = dispatch.is_direct(&file);
-                let pages = if direct {
-                    FopenFlags::FOPEN_DIRECT_IO
-                } else if dispatch.inodes.keeps_pages(ino, file.resident().content_id()) {
-                    FopenFlags::FOPEN_KEEP_CACHE
-                } else {
-                    FopenFlags::empty()
-                };
-                let handle = dispatch.handles.insert(Handle::File { file, direct });
-                // Nothing is ever left to be stored when it is closed.
-                reply.opened(handle, pages | FopenFlags::FOPEN_NOFLUSH);
+                let (handle, flags) = dispatch.opened(ino, file, writes);
+                reply.opened(handle, flags);
             }
             Err(errno) => reply.error(errno),
         });
+    }
+
+    /// A new handle of a file, and what the kernel has to know of it.
+    pub(super) fn opened(&self, ino: INodeNo, file: Arc<OpenFile>, writes: bool) -> (FileHandle, FopenFlags) {
+        let direct = self.is_direct(&file);
+        let mut flags = if direct {
+            FopenFlags::FOPEN_DIRECT_IO
+        } else if self.inodes.keeps_pages(ino, file.resident().content_id()) {
+            FopenFlags::FOPEN_KEEP_CACHE
+        } else {
+            FopenFlags::empty()
+        };
+        if !writes {
+            // Nothing is left to be stored when it is closed.
+            flags |= FopenFlags::FOPEN_NOFLUSH;
+        }
+        (self.handles.insert(Handle::File(OpenedFile { file, direct, writes })), flags)
     }
 
     /// Whether reads of a file bypass the kernel's page cache, and with that its queue for background requests: one that
@@ -64,8 +75,9 @@ impl Dispatch {
         len: u32,
         reply: ReplyData,
     ) {
-        let Some(Handle::File { file, direct }) = self.handles.get(handle) else {
-            return reply.error(Errno::EBADF);
+        let OpenedFile { file, direct, .. } = match self.handles.file(handle) {
+            Ok(opened) => opened,
+            Err(errno) => return reply.error(errno),
         };
         let mut question = self.volume.read(&file, offset, usize::try_from(len).unwrap_or(usize::MAX));
         if !direct {
@@ -86,8 +98,9 @@ impl Dispatch {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let Some(Handle::File { file, .. }) = self.handles.get(handle) else {
-            return reply.error(Errno::EBADF);
+        let file = match self.handles.file(handle) {
+            Ok(opened) => opened.file,
+            Err(errno) => return reply.error(errno),
         };
         let question = self.volume.attributes(file.node());
         self.ask("lseek", asker, file.node(), question, move |_, attributes| match attributes {

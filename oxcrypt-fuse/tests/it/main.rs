@@ -13,3 +13,4 @@ mod janitor;
 mod slow_store;
 #[path = "../../examples/slow_store/fixture/store.rs"]
 mod store;
+mod writing;

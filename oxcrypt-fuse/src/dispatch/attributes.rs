@@ -1,0 +1,121 @@
+//! Attributes: telling and setting them.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fuser::{Errno, FileHandle, INodeNo, ReplyAttr, TimeOrNow};
+use oxcrypt_core::storage::Attributes;
+use oxcrypt_core::{Node, NodeAttributes};
+use oxcrypt_io::volume::Question;
+
+use super::{Asker, Dispatch};
+use crate::attr::PERMISSIONS;
+use crate::inodes::{Inode, number};
+
+/// What is to be set; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetAttributes {
+    pub(crate) mode: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) len: Option<u64>,
+    pub(crate) accessed: Option<TimeOrNow>,
+    pub(crate) modified: Option<TimeOrNow>,
+    /// The handle by which the length is set, if it is by one.
+    pub(crate) handle: Option<FileHandle>,
+}
+
+impl Dispatch {
+    /// What is known of an entry.
+    pub(crate) fn attributes(self: &Arc<Self>, asker: Asker, ino: INodeNo, reply: ReplyAttr) {
+        match self.inodes.get(ino) {
+            Some(Inode::Node(node)) => {
+                let question = self.volume.attributes(&node);
+                self.reply_attributes(asker, node, question, reply);
+            }
+            Some(Inode::Damaged) => reply.attr(&self.looks.lifetime, &self.looks.damaged(ino)),
+            Some(Inode::Unanswered) | None => reply.error(Errno::ESTALE),
+        }
+    }
+
+    /// Sets what is given, the length first, and tells what there is then.
+    pub(crate) fn set_attributes(
+        self: &Arc<Self>,
+        asker: Asker,
+        ino: INodeNo,
+        set: SetAttributes,
+        reply: ReplyAttr,
+    ) {
+        let node = match self.to_change(ino) {
+            Ok(node) => node,
+            Err(errno) => return reply.error(errno),
+        };
+        if self.looks.hides(set.uid, set.gid) {
+            return reply.error(Errno::EPERM);
+        }
+        let Some(len) = set.len else { return self.set_others(asker, node, set, reply) };
+        let question = match self.question_of_len(&node, set.handle, len) {
+            Ok(question) => question,
+            Err(errno) => return reply.error(errno),
+        };
+        self.ask("truncate", asker, &Arc::clone(&node), question, move |dispatch, done| match done {
+            Ok(()) => dispatch.set_others(asker, node, set, reply),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    /// How a length is set: by whoever has the file open for writing, so that it is by the file that he has.
+    fn question_of_len(
+        &self,
+        node: &Arc<Node>,
+        handle: Option<FileHandle>,
+        len: u64,
+    ) -> Result<Question<()>, Errno> {
+        if let Some(handle) = handle {
+            return Ok(self.volume.set_len(&self.handles.written(handle)?, len));
+        }
+        Ok(match self.handles.writer_of(node.id()) {
+            Some(file) => self.volume.set_len(&file, len),
+            None => self.volume.truncate(node, len),
+        })
+    }
+
+    fn set_others(self: &Arc<Self>, asker: Asker, node: Arc<Node>, set: SetAttributes, reply: ReplyAttr) {
+        let change = Attributes {
+            modified: set.modified.map(moment),
+            accessed: set.accessed.map(moment),
+            mode: set.mode.map(|mode| mode & PERMISSIONS),
+            uid: set.uid,
+            gid: set.gid,
+        };
+        let question = if change == Attributes::default() {
+            self.volume.attributes(&node)
+        } else {
+            self.volume.set_attributes(&node, change)
+        };
+        self.reply_attributes(asker, node, question, reply);
+    }
+
+    fn reply_attributes(
+        self: &Arc<Self>,
+        asker: Asker,
+        node: Arc<Node>,
+        question: Question<NodeAttributes>,
+        reply: ReplyAttr,
+    ) {
+        self.ask("attributes", asker, &Arc::clone(&node), question, move |dispatch, told| match told {
+            Ok(told) => {
+                let looks = dispatch.looks.of(number(&node), &node, &told);
+                reply.attr(&dispatch.looks.lifetime, &looks);
+            }
+            Err(errno) => reply.error(errno),
+        });
+    }
+}
+
+fn moment(time: TimeOrNow) -> SystemTime {
+    match time {
+        TimeOrNow::SpecificTime(time) => time,
+        TimeOrNow::Now => SystemTime::now(),
+    }
+}
