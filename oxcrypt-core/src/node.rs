@@ -323,8 +323,12 @@ pub struct NodeAttributes {
     ///
     /// It follows from the length of the ciphertext alone and is not authenticated.
     pub len: u64,
-    /// When the content last changed, where the storage knows.
+    /// When the content last changed, where the storage knows: while any of it is unsaved, when it was last written to.
     pub modified: Option<SystemTime>,
+    /// When content, attributes or name last changed, where the storage knows.
+    pub changed: Option<SystemTime>,
+    /// When the content was last read, as far as the storage takes note of that.
+    pub accessed: Option<SystemTime>,
     /// Mode and owner of the ciphertext, where the storage has them.
     pub owner: Option<Owner>,
     /// Set where the ciphertext is cut off: `len` then counts the bytes before the cut and one that cannot be read.

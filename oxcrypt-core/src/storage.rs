@@ -191,6 +191,10 @@ pub struct Metadata {
     pub len: u64,
     /// When the content last changed, where the store knows.
     pub modified: Option<SystemTime>,
+    /// When content, attributes or name last changed, where the store knows. Nobody sets it.
+    pub changed: Option<SystemTime>,
+    /// When the content was last read, as far as the store takes note of that.
+    pub accessed: Option<SystemTime>,
     /// Which file it is, where the store can tell.
     pub identity: Option<Identity>,
     /// Mode and owner, where the store has them.
@@ -201,7 +205,7 @@ impl Metadata {
     /// An entry of this kind and length, of which nothing else is known.
     #[must_use]
     pub fn new(kind: EntryKind, len: u64) -> Self {
-        Self { kind, len, modified: None, identity: None, owner: None }
+        Self { kind, len, modified: None, changed: None, accessed: None, identity: None, owner: None }
     }
 }
 

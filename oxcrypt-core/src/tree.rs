@@ -144,7 +144,15 @@ impl Tree {
             (_, Ok(len)) => (len, None),
             (_, Err(torn)) => (torn.shown_len(), Some(torn)),
         };
-        NodeAttributes { kind: node.kind(), len, modified: metadata.modified, owner: metadata.owner, torn }
+        NodeAttributes {
+            kind: node.kind(),
+            len,
+            modified: metadata.modified,
+            changed: metadata.changed,
+            accessed: metadata.accessed,
+            owner: metadata.owner,
+            torn,
+        }
     }
 
     /// Opens the ciphertext of a file. Nothing else takes its place meanwhile, as far as we have to do with it.

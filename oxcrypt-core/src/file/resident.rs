@@ -13,6 +13,7 @@ use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Torn};
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
 use crate::error::{Error, Result};
+use crate::node::NodeAttributes;
 use crate::probe::Probe;
 use crate::storage::Metadata;
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -149,6 +150,25 @@ impl ResidentFile {
     pub fn written(&self) -> Option<SystemTime> {
         let state = self.state();
         state.unsaved.written.filter(|_| state.is_unsaved())
+    }
+
+    /// What the file is like: as long as anything of it is unsaved, what memory knows of it, and else what storage told.
+    pub(crate) fn as_written(&self, told: NodeAttributes) -> NodeAttributes {
+        let state = self.state();
+        if !state.is_unsaved() {
+            return told;
+        }
+        let written = state.unsaved.written;
+        let set = state.unsaved.times.as_ref();
+        NodeAttributes {
+            len: state.content.len,
+            torn: state.content.torn,
+            modified: set.and_then(|set| set.modified).or(written).or(told.modified),
+            // Storage knows of changes of its own, of mode and owner.
+            changed: written.max(told.changed),
+            accessed: set.and_then(|set| set.accessed).or(told.accessed),
+            ..told
+        }
     }
 
     pub(super) fn content(&self) -> Content {

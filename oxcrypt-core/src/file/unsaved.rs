@@ -295,9 +295,6 @@ impl ResidentFile {
         let pending = state.unsaved.times.get_or_insert_default();
         pending.modified = times.modified.or(pending.modified);
         pending.accessed = times.accessed.or(pending.accessed);
-        if times.modified.is_some() {
-            state.unsaved.written = times.modified;
-        }
         true
     }
 

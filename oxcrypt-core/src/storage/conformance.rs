@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{Attributes, BlockFile, BlockStorage, EntryKind, OpenMode, Replace};
+use super::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode, Replace};
 use crate::ciphertext_path::CiphertextPath;
 
 type Case = fn(&dyn BlockStorage);
@@ -40,6 +40,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("keeps handles through renames and removals", keeps_handles_through_renames_and_removals),
     ("serves many threads on one handle", serves_many_threads_on_one_handle),
     ("keeps attributes", keeps_attributes),
+    ("keeps times to the nanosecond or as it can", keeps_times_to_the_nanosecond_or_as_it_can),
+    ("tells that attributes were changed", tells_that_attributes_were_changed),
     ("changes attributes all or none", changes_attributes_all_or_none),
     ("syncs", syncs),
 ];
@@ -390,6 +392,8 @@ fn keeps_attributes(storage: &dyn BlockStorage) {
     if supported(storage.set_attributes(&path("file"), &accessed)) {
         let told = storage.metadata(&path("file")).unwrap().modified;
         assert!(told.is_none_or(|told| told == modified), "the time of the content is another");
+        let told = storage.metadata(&path("file")).unwrap().accessed;
+        assert!(told.is_none_or(|told| told == modified), "and what was set is not told");
     }
     for bits in [0o640, 0o000, 0o600] {
         let mode = Attributes { mode: Some(bits), ..Attributes::default() };
@@ -404,6 +408,39 @@ fn keeps_attributes(storage: &dyn BlockStorage) {
     assert_eq!(content(storage, "file"), b"abc");
 }
 
+/// A store need not keep times finely, but never as another second.
+fn keeps_times_to_the_nanosecond_or_as_it_can(storage: &dyn BlockStorage) {
+    storage.write_new(&path("file"), b"abc").unwrap();
+    let second = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for nanos in [0, 1, 123_456_789, 999_999_999] {
+        let time = Some(second + Duration::from_nanos(nanos));
+        let change = Attributes { modified: time, accessed: time, ..Attributes::default() };
+        if supported(storage.set_attributes(&path("file"), &change)) {
+            let told = storage.metadata(&path("file")).unwrap();
+            for told in [told.modified, told.accessed].into_iter().flatten() {
+                let off = told.duration_since(second).unwrap();
+                assert!(off <= Duration::from_nanos(nanos), "{nanos} nanoseconds are told as {off:?}");
+            }
+        }
+    }
+}
+
+fn tells_that_attributes_were_changed(storage: &dyn BlockStorage) {
+    storage.write_new(&path("file"), b"abc").unwrap();
+    let long_ago = Some(SystemTime::UNIX_EPOCH);
+    let before = storage.metadata(&path("file")).unwrap().changed;
+    let changes = [
+        Attributes { modified: long_ago, accessed: long_ago, ..Attributes::default() },
+        Attributes { mode: Some(0o640), ..Attributes::default() },
+    ];
+    for change in changes {
+        if supported(storage.set_attributes(&path("file"), &change)) {
+            let after = storage.metadata(&path("file")).unwrap().changed;
+            assert!(after >= before, "{change:?} has set when it was changed: {after:?}");
+        }
+    }
+}
+
 fn changes_attributes_all_or_none(storage: &dyn BlockStorage) {
     storage.write_new(&path("file"), b"abc").unwrap();
     let before = storage.metadata(&path("file")).unwrap();
@@ -414,6 +451,8 @@ fn changes_attributes_all_or_none(storage: &dyn BlockStorage) {
     if done {
         assert_eq!((after.modified, after.owner.map(|owner| owner.mode)), (modified, Some(0o640)));
     } else {
+        // To put something back is a change, too.
+        let before = Metadata { changed: after.changed, ..before };
         assert_eq!(after, before, "`Unsupported`, and something was changed");
     }
 }

@@ -14,8 +14,8 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A store in memory: for tests, and as an example of the trait. Times and owners are only what somebody set; nothing
-/// tells a time of access, so none is kept. The vault's own folder has neither.
+/// A store in memory: for tests, and as an example of the trait. Times and owners are only what somebody set, for it has no
+/// clock; so it knows nothing of when anything was changed. The vault's own folder has neither.
 #[derive(Debug, Default)]
 pub struct MemoryStorage {
     entries: RwLock<BTreeMap<CiphertextPath, Entry>>,
@@ -28,6 +28,7 @@ struct Entry {
     kind: EntryKind,
     file: Arc<MemoryFile>,
     modified: Option<SystemTime>,
+    accessed: Option<SystemTime>,
     owner: Option<Owner>,
 }
 
@@ -159,13 +160,14 @@ fn relative<'p>(path: &'p CiphertextPath, dir: &CiphertextPath) -> Option<&'p st
 impl Entry {
     fn new(kind: EntryKind, id: u64) -> Self {
         let file = Arc::new(MemoryFile { id, content: RwLock::default() });
-        Self { kind, file, modified: None, owner: None }
+        Self { kind, file, modified: None, accessed: None, owner: None }
     }
 
     fn metadata(&self) -> Metadata {
         let mut metadata = Metadata::new(self.kind, self.file.read().len() as u64);
         metadata.identity = Some(Identity { device: 0, file: self.file.id });
         metadata.modified = self.modified;
+        metadata.accessed = self.accessed;
         metadata.owner = self.owner;
         metadata
     }
@@ -281,6 +283,7 @@ impl BlockStorage for MemoryStorage {
         entries.find(path)?;
         let Some(entry) = entries.get_mut(path) else { return Err(io::ErrorKind::NotFound.into()) };
         entry.modified = change.modified.or(entry.modified);
+        entry.accessed = change.accessed.or(entry.accessed);
         if change.mode.is_some() || change.uid.is_some() || change.gid.is_some() {
             let owner = entry.owner.unwrap_or(Owner { mode: 0o600, uid: 0, gid: 0 });
             entry.owner = Some(Owner {

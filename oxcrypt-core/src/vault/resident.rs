@@ -56,16 +56,11 @@ impl Resident {
         self.nodes.attributes(node, now).map(|attributes| self.as_written(node, attributes)).into()
     }
 
-    /// While anything of a file is unsaved, its length and time are those in memory.
+    /// While anything of a file is unsaved, its length and times are those in memory.
     pub(super) fn as_written(&self, node: &Node, attributes: NodeAttributes) -> NodeAttributes {
         let file = if node.kind() == NodeKind::File { self.registry.get(node.id()) } else { None };
-        match file.filter(|file| file.is_unsaved()) {
-            Some(file) => NodeAttributes {
-                len: file.len(),
-                torn: file.torn(),
-                modified: file.written().or(attributes.modified),
-                ..attributes
-            },
+        match file {
+            Some(file) => file.as_written(attributes),
             None => attributes,
         }
     }

@@ -96,3 +96,59 @@ fn a_time_that_was_set_between_two_writes_is_that_of_neither() {
     flush(&file).unwrap();
     assert!(modified(&vault, &file) >= at(2_000));
 }
+
+#[test]
+fn while_anything_is_unsaved_a_file_was_changed_when_it_was_last_written() {
+    let storage = Arc::new(Lab::GCM.empty());
+    let vault = lab::open(&storage);
+    let file = lab::create(&vault, "file").unwrap();
+    file.write_at(0, b"content", at(1_000)).unwrap();
+    set(&vault, &file, at(500));
+    let seen = vault.attributes(file.node(), Instant::now()).unwrap();
+    assert_eq!((seen.modified, seen.changed), (Some(at(500)), Some(at(1_000))), "nobody sets the latter");
+    flush(&file).unwrap();
+    let seen = vault.attributes(file.node(), Instant::now()).unwrap();
+    assert_eq!((seen.modified, seen.changed), (Some(at(500)), None), "this storage does not know");
+}
+
+#[test]
+fn times_keep_their_nanoseconds_and_a_write_leaves_the_time_of_access() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, vault) = vault(&dir);
+    let file = lab::create(&vault, "file").unwrap();
+    file.write_at(0, b"content", at(1_000)).unwrap();
+    let (modified, accessed) = (at(2_000) + Duration::from_nanos(1), at(3_000) + Duration::from_nanos(999));
+    let times = Attributes { modified: Some(modified), accessed: Some(accessed), ..Attributes::default() };
+    vault.set_attributes(file.node(), &times, Instant::now()).unwrap();
+    let times = |vault: &Vault| {
+        let seen = vault.attributes(&find(vault, "file").unwrap(), Instant::now()).unwrap();
+        (seen.modified.unwrap(), seen.accessed.unwrap())
+    };
+    assert_eq!(times(&vault), (modified, accessed), "before they are stored");
+    flush(&file).unwrap();
+    assert_eq!(times(&vault), (modified, accessed));
+    assert_eq!(times(&lab::open(&storage)), (modified, accessed));
+    set(&vault, &file, at(4_000));
+    file.write_at(0, b"C", at(5_000)).unwrap();
+    assert_eq!(times(&vault), (at(5_000), accessed));
+    flush(&file).unwrap();
+    assert_eq!(times(&lab::open(&storage)).1, accessed, "whoever writes reads nothing");
+}
+
+#[test]
+fn a_mode_that_is_set_changes_when_a_file_was_changed_and_not_when_it_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_storage, vault) = vault(&dir);
+    let file = lab::put(&vault, "file", b"content");
+    let node = lab::make_dir(&vault, "dir").unwrap();
+    for node in [file.node(), &node] {
+        let before = vault.attributes(node, Instant::now()).unwrap();
+        let mode = Attributes { mode: Some(0o700), ..Attributes::default() };
+        vault.set_attributes(node, &mode, Instant::now()).unwrap();
+        let after = vault.attributes(node, Instant::now()).unwrap();
+        assert_eq!(after.owner.unwrap().mode, 0o700);
+        assert_eq!(after.modified, before.modified);
+        // The host's clock may be coarse.
+        assert!(after.changed.unwrap() >= before.changed.unwrap());
+    }
+}

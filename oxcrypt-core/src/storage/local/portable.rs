@@ -221,6 +221,7 @@ fn kind_of(file_type: fs::FileType) -> EntryKind {
 fn metadata_of(metadata: &fs::Metadata) -> Metadata {
     let mut told = Metadata::new(kind_of(metadata.file_type()), metadata.len());
     told.modified = metadata.modified().ok();
+    told.accessed = metadata.accessed().ok();
     told
 }
 

@@ -21,6 +21,8 @@ pub(super) fn kind_of(file_type: FileType) -> EntryKind {
 pub(super) fn metadata_of(stat: &Stat) -> Metadata {
     let mut metadata = Metadata::new(kind_of(FileType::from_raw_mode(stat.st_mode)), stat.st_size as u64);
     metadata.modified = time(stat.st_mtime.into(), stat.st_mtime_nsec as u64);
+    metadata.changed = time(stat.st_ctime.into(), stat.st_ctime_nsec as u64);
+    metadata.accessed = time(stat.st_atime.into(), stat.st_atime_nsec as u64);
     metadata.identity = Some(Identity { device: stat.st_dev as u64, file: stat.st_ino as u64 });
     metadata.owner =
         Some(Owner { mode: u32::from(stat.st_mode) & 0o7777, uid: stat.st_uid, gid: stat.st_gid });
