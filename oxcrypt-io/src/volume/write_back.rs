@@ -163,18 +163,18 @@ impl Shared {
         self.watch(list);
         for (_, held) in due {
             if let Some(file) = held.get() {
-                self.store_rest(file, matches!(held, Held::Fast(_)));
+                self.store_rest(&file, matches!(held, Held::Fast(_)));
             }
         }
     }
 
     /// Stores the rest of a file, if there is any.
-    fn store_rest(self: &Arc<Self>, file: Arc<OpenFile>, is_held: bool) {
+    fn store_rest(self: &Arc<Self>, file: &Arc<OpenFile>, is_held: bool) {
         file.marks.later.store(false, Ordering::Release);
         if !file.resident().is_unsaved() {
             return;
         }
-        let (about, shared) = (Arc::clone(&file), Arc::downgrade(self));
+        let (about, shared) = (Arc::clone(file), Arc::downgrade(self));
         let job = move || {
             let Some(shared) = shared.upgrade() else { return Outcome::Done(Value::Nothing) };
             let stored = store_runs(&about).and_then(|()| {
@@ -194,7 +194,7 @@ impl Shared {
             }
             Outcome::Done(Value::Nothing)
         };
-        self.store(&file, Key::Rest, is_held, Box::new(job));
+        self.store(file, Key::Rest, is_held, Box::new(job));
     }
 
     fn come_back(self: &Arc<Self>, file: &Arc<OpenFile>, is_held: bool, pause: Duration) {
