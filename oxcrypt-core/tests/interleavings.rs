@@ -100,6 +100,30 @@ fn a_file_is_one_node_whoever_looks_for_it_while_it_moves() {
 }
 
 #[test]
+fn regression_a_name_whose_file_is_replaced_is_always_there() {
+    check(|| {
+        let (_storage, vault) = vault();
+        let (root, now) = (vault.root(), Instant::now());
+        let a = lookup(&vault, &root, "a").unwrap();
+        drop(vault.create(&a, &name("draft"), now).unwrap());
+        vault.list(&a, now).unwrap();
+        let old = lookup(&vault, &a, "file").unwrap();
+        let looker = {
+            let (vault, a) = (Arc::clone(&vault), Arc::clone(&a));
+            thread::spawn(move || {
+                let listing = vault.list(&a, now).unwrap();
+                assert!(listing.find(&name("file")).is_some());
+                lookup(&vault, &a, "file").unwrap()
+            })
+        };
+        rename(&vault, (&a, "draft"), (&a, "file")).unwrap();
+        let new = lookup(&vault, &a, "file").unwrap();
+        let found = looker.join().unwrap();
+        assert!(found.id() == old.id() || found.id() == new.id());
+    });
+}
+
+#[test]
 fn a_reader_sees_the_old_bytes_or_the_new_ones_and_never_damage() {
     check(|| {
         let (_storage, vault) = vault();

@@ -69,15 +69,15 @@ impl OwnChange<'_> {
     /// The entry has moved to a place that was free, or `replaced` the one there.
     pub(crate) fn moved(mut self, node: &Arc<Node>, to: At, replaced: Option<&Arc<Node>>) {
         self.is_known = true;
-        if let Some(replaced) = replaced {
-            self.disappeared(replaced);
-            self.cache.attributes.remove(&replaced.id());
-            replaced.put(Place::Gone);
-        }
         self.disappeared(node);
         node.put(Place::At(to.clone()));
         node.entry.changed();
+        // Whoever looks for the name meanwhile finds one or the other.
         self.appeared(node, to);
+        if let Some(replaced) = replaced {
+            self.cache.attributes.remove(&replaced.id());
+            replaced.put(Place::Gone);
+        }
     }
 
     /// The entry has gone to the place of `placeholder`, which nobody has seen. What is under its old name is not ours.
