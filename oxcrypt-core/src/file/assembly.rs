@@ -68,7 +68,8 @@ impl Assembly {
 
     /// Puts the bytes together from what is held and from `blocks`, which have what was missing.
     ///
-    /// `Absent` if a block lacks something, or is of another state of the content: somebody has changed the file.
+    /// `Absent` if a block lacks something, or has something that was stored anew since it was read, or is of another
+    /// state of the content: somebody has changed the file.
     ///
     /// # Errors
     ///
@@ -80,7 +81,7 @@ impl Assembly {
         }
         let mut chunks = Vec::with_capacity(self.held.len());
         for (index, held) in (self.plan.start.0..).zip(&self.held) {
-            match (held, blocks.iter().find_map(|block| block.chunk(index))) {
+            match (held, blocks.iter().find_map(|block| block.current(index))) {
                 (Some(chunk), _) | (None, Some(Ok(chunk))) => chunks.push(chunk),
                 (None, Some(Err(error))) => return Probe::Ready(Err(Arc::clone(error))),
                 (None, None) => return Probe::Absent,
@@ -98,13 +99,22 @@ impl Assembly {
 }
 
 impl Block {
+    /// A chunk that nobody has changed since reading began: whoever came later would miss what was written before.
+    fn current(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
+        let is_current = self.flight.as_ref().is_some_and(|flight| !flight.is_struck(index));
+        self.chunk(index).filter(|_| is_current)
+    }
+
     pub(super) fn chunk(&self, index: u64) -> Option<&Result<ClearChunk, Arc<Error>>> {
         self.chunks.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
     }
 
-    /// What a chunk was, for whoever changes a part of it.
-    pub(super) fn base(&self, index: u64) -> Option<Result<Base<'_>, &Arc<Error>>> {
-        let (chunk, flight) = (self.chunk(index)?, self.flight.as_deref()?);
+    /// What a chunk is in this state of the content, for whoever changes a part of it.
+    pub(super) fn base(&self, content: ContentId, index: u64) -> Option<Result<Base<'_>, &Arc<Error>>> {
+        if self.content != content {
+            return None;
+        }
+        let (chunk, flight) = (self.current(index)?, self.flight.as_deref()?);
         Some(chunk.as_ref().map(|chunk| Base { content: self.content, flight, chunk }))
     }
 }

@@ -73,7 +73,7 @@ impl File {
         }
         let mut needs = Vec::new();
         for span in spans() {
-            let base = match blocks.iter().find_map(|block| block.base(span.chunk.0)) {
+            let base = match blocks.iter().find_map(|block| block.base(state.content.id, span.chunk.0)) {
                 Some(Err(error)) if !state.needs_nothing_of(span) => return Err(Arc::clone(error)),
                 base => base.and_then(Result::ok),
             };

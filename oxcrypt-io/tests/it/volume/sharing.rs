@@ -71,6 +71,32 @@ fn eviction_between_fill_and_reply_starts_nobody_over() {
     assert_eq!(house.reads() - before, 3);
 }
 
+/// Storage has what was written, memory has not, and a block under way was read before.
+#[test]
+fn regression_a_read_shares_no_block_that_is_older_than_what_was_written_before_it() {
+    const CHUNK: usize = BLOCK / 4;
+    let house = House::with(&VaultOptions::default().chunk_cache_bytes(0), |fill| {
+        fill.file("file", &content(BLOCK));
+    });
+    let volume = &house.volume;
+    let file = volume.open_for_writing(&house.node("file")).wait().unwrap();
+    volume.read(&file, 0, 1).wait().unwrap();
+    // What is unsaved parts the block into two reads, the second of which hangs.
+    volume.write(&file, CHUNK as u64, &[1; CHUNK / 2]).wait().unwrap();
+    house.settle();
+    let reads = AtomicU64::new(0);
+    let gate =
+        house.hold(move |call| call.method == Method::ReadAt && reads.fetch_add(1, Ordering::SeqCst) == 1);
+    let before = volume.read(&file, 0, BLOCK).ask();
+    gate.wait_for(1);
+    assert_eq!(volume.write(&file, 0, &content(2 * CHUNK)[CHUNK..]).wait().unwrap(), CHUNK);
+    volume.flush(&file).wait().unwrap();
+    let after = volume.read(&file, 0, CHUNK).ask();
+    gate.open();
+    assert!(*after.wait().unwrap() == content(2 * CHUNK)[CHUNK..]);
+    assert_eq!(before.wait().unwrap().len(), BLOCK);
+}
+
 #[test]
 fn an_error_reaches_every_waiter_and_says_where() {
     let house = House::new(|fill| fill.ciphertext("file", &[0; 200]));
