@@ -192,8 +192,9 @@ impl fmt::Display for KeyFile {
 
 /// Creates a file, durable in its content; its folder is not synced.
 pub(crate) fn write_durably(storage: &dyn BlockStorage, path: &CiphertextPath, content: &[u8]) -> Result<()> {
-    let (file, created) =
-        storage.open(path, OpenMode::CreateNew).map_err(|error| Error::from(error).at(path))?;
+    let (file, created) = storage
+        .open(path, OpenMode::CreateNew { mode: None })
+        .map_err(|error| Error::from(error).at(path))?;
     let written = file.write_at(0, content).and_then(|()| file.sync());
     // Some hosts remove no open file.
     drop(file);

@@ -174,7 +174,7 @@
 //!     fn sync_dir(&self, _: &CiphertextPath) -> io::Result<()> {
 //!         read_only()
 //!     }
-//!     fn set_attributes(&self, _: &CiphertextPath, _: &Attributes) -> io::Result<()> {
+//!     fn set_attributes(&self, _: &CiphertextPath, _: &Attributes) -> io::Result<Metadata> {
 //!         read_only()
 //!     }
 //!     fn space(&self) -> io::Result<Space> {

@@ -60,9 +60,9 @@ pub trait BlockStorage: Debug + Send + Sync {
     /// Makes the entries of a folder durable: what was created, removed or renamed in it before.
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()>;
 
-    /// Changes times, mode and owner of a file or folder, as far as they are given. What the store cannot hold is
-    /// `Unsupported`, and then nothing is changed. To change a mode takes no permission to read.
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()>;
+    /// Changes times, mode and owner of a file or folder, as far as they are given, and tells what it is then. What the
+    /// store cannot hold is `Unsupported`, and then nothing is changed. To change a mode takes no permission to read.
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata>;
 
     /// Tells how much room there is.
     fn space(&self) -> io::Result<Space>;
@@ -100,7 +100,7 @@ pub trait BlockStorage: Debug + Send + Sync {
     ///
     /// Where the writing fails, the file is removed again as far as the store lets us.
     fn write_new(&self, path: &CiphertextPath, bytes: &[u8]) -> io::Result<()> {
-        let (file, created) = self.open(path, OpenMode::CreateNew)?;
+        let (file, created) = self.open(path, OpenMode::CreateNew { mode: None })?;
         let written = file.write_at(0, bytes);
         // Some hosts remove no open file.
         drop(file);
@@ -155,6 +155,13 @@ pub trait BlockFile: Debug + Send + Sync {
 
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
+
+    /// Changes times, mode and owner of this very file, whatever its name is by now and whether it has one, and tells
+    /// what it is then. As [`BlockStorage::set_attributes`]; `Unsupported` where the store cannot do that by a handle.
+    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        let _ = change;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// How to open a file.
@@ -165,7 +172,11 @@ pub enum OpenMode {
     /// For reading and writing; it must exist.
     ReadWrite,
     /// For reading and writing; it must not exist and is created empty.
-    CreateNew,
+    CreateNew {
+        /// The permission bits that it has from the beginning, where the store can hold them: no umask takes any away.
+        /// `None` for those that the host gives to any new file.
+        mode: Option<u32>,
+    },
 }
 
 /// What a store has at a path.

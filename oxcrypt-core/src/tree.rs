@@ -21,7 +21,9 @@ mod conflict;
 mod create;
 mod durable;
 mod list;
+mod locked_out;
 mod lookup;
+mod made;
 mod remove;
 mod rename;
 mod turns;
@@ -122,6 +124,9 @@ impl Tree {
     }
 
     fn look_at_content(&self, node: &Node, now: Instant) -> Ticket {
+        if let What::Directory(id) = &node.what {
+            return self.cache.look_at_directory(id, now);
+        }
         match node.at() {
             Some(At { parent, name, .. }) => {
                 self.cache.look_at_content(parent.dir_id().unwrap_or(&DirId::root()), &name, now)
@@ -167,21 +172,31 @@ impl Tree {
             NodeKind::Symlink => return Err(ErrorKind::InvalidArgument.into()),
             NodeKind::Directory => return Err(ErrorKind::IsADirectory.into()),
         }
-        let _turn = self.turns.shared(Subject::Entry(node.id()));
-        let path = self.content_path(node)?;
-        let ticket = self.look_at_content(node, now);
-        let (handle, metadata) =
-            self.storage.open(&path, mode).map_err(|error| self.failed(node, &path, error))?;
-        Ok((handle, Sighting { metadata, ticket }))
+        let open = || -> Result<_> {
+            let path = self.content_path(node)?;
+            let ticket = self.look_at_content(node, now);
+            let (handle, metadata) =
+                self.storage.open(&path, mode).map_err(|error| self.failed(node, &path, error))?;
+            Ok((handle, Sighting { metadata, ticket }))
+        };
+        {
+            let _turn = self.turns.shared(Subject::Entry(node.id()));
+            match open() {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && mode != OpenMode::Read => {}
+                opened => return opened,
+            }
+        }
+        let _turn = self.turns.alone(Subject::Entry(node.id()));
+        let _change = self.cache.begin_content_change(node);
+        self.let_write(&self.content_path(node)?, open)
     }
 
-    /// Sets attributes of what storage has of an entry, and asks what they are then.
+    /// Sets attributes of what storage has of an entry. Returns what they are then.
     pub(crate) fn set_attributes(&self, node: &Node, change: &Attributes) -> Result<Metadata> {
         let _turn = self.turns.shared(Subject::Entry(node.id()));
         let _change = self.cache.begin_content_change(node);
         let path = self.content_path(node)?;
-        self.storage.set_attributes(&path, change).map_err(|error| self.failed(node, &path, error))?;
-        self.storage.metadata(&path).map_err(|error| self.failed(node, &path, error))
+        self.storage.set_attributes(&path, change).map_err(|error| self.failed(node, &path, error))
     }
 
     /// What it means that storage has failed at what a node is made of.

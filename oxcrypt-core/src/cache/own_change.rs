@@ -40,7 +40,11 @@ impl NodeCache {
     /// Begins to change the content of a file, until the returned value is dropped: what storage says meanwhile of its
     /// length and times is not taken, and what it said before not any more.
     pub(crate) fn begin_content_change(&self, node: &Node) -> ContentChange<'_> {
-        let things = node.at().map(|at| self.changes.hash(&content_of(&dir_id(&at.parent), &at.name)));
+        let things = match (&node.what, node.at()) {
+            // What is learnt of its entries meanwhile is asked for again; that is rare.
+            (What::Directory(id), _) => Some(self.changes.hash(id)),
+            (_, at) => at.map(|at| self.changes.hash(&content_of(&dir_id(&at.parent), &at.name))),
+        };
         let things: Vec<u64> = things.into_iter().collect();
         self.changes.begin(&things, None);
         ContentChange { cache: self, things }

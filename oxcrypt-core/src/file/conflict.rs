@@ -17,7 +17,7 @@ use crate::crypto::ContentCipher;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::Name;
 use crate::node::At;
-use crate::storage::BlockFile;
+use crate::storage::{Attributes, BlockFile};
 use crate::tree::Created;
 
 /// Copies of one name, before we give up on finding a free one.
@@ -65,9 +65,13 @@ impl File {
     }
 
     fn create_copy(&self, at: &At, now: Instant) -> Result<Created> {
+        // Whoever was kept out of the file is kept out of its copy.
+        let known = self.shared.handle().set_attributes(&Attributes::default()).ok();
+        let owner = known.and_then(|known| known.owner);
+        let made = Attributes { mode: owner.map(|owner| owner.mode), ..Attributes::default() };
         for number in 1..=MAX_COPIES {
             let name = copy_name(at.name.as_str(), number)?;
-            match self.context.tree.create(&at.parent, &name, now) {
+            match self.context.tree.create(&at.parent, &name, &made, now) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 result => return result,
             }

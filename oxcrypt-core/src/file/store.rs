@@ -241,7 +241,8 @@ impl File {
                 && let Some(times) = &times
             {
                 match context.storage.set_attributes(&path, times) {
-                    Ok(()) => metadata = ask()?,
+                    Ok(set) if is_it(&set) => metadata = Some(set),
+                    Ok(_) => metadata = None,
                     // A store without times has none to set.
                     Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
                     // Said once: all else is stored, and to ask again would not help.

@@ -8,12 +8,13 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode, Replace};
+use super::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode, Owner, Replace};
 use crate::ciphertext_path::CiphertextPath;
 
 type Case = fn(&dyn BlockStorage);
@@ -41,6 +42,8 @@ pub const CASES: &[(&str, Case)] = &[
     ("serves many threads on one handle", serves_many_threads_on_one_handle),
     ("keeps attributes", keeps_attributes),
     ("keeps times to the nanosecond or as it can", keeps_times_to_the_nanosecond_or_as_it_can),
+    ("creates with the mode that is asked for", creates_with_the_mode_that_is_asked_for),
+    ("changes attributes through handles", changes_attributes_through_handles),
     ("tells that attributes were changed", tells_that_attributes_were_changed),
     ("changes attributes all or none", changes_attributes_all_or_none),
     ("syncs", syncs),
@@ -70,7 +73,7 @@ fn fails<T>(result: io::Result<T>, kind: io::ErrorKind) {
 
 /// Whether the store can do it at all.
 #[track_caller]
-fn supported(result: io::Result<()>) -> bool {
+fn supported<T: Debug>(result: io::Result<T>) -> bool {
     match result {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => false,
         other => {
@@ -104,7 +107,7 @@ fn keeps_the_root_where_it_is(storage: &dyn BlockStorage) {
     for mode in [OpenMode::Read, OpenMode::ReadWrite] {
         fails(storage.open(&root, mode), io::ErrorKind::IsADirectory);
     }
-    fails(storage.open(&root, OpenMode::CreateNew), io::ErrorKind::AlreadyExists);
+    fails(storage.open(&root, OpenMode::CreateNew { mode: None }), io::ErrorKind::AlreadyExists);
     fails(storage.create_dir(&root), io::ErrorKind::AlreadyExists);
     fails(storage.remove(&root, EntryKind::Directory), io::ErrorKind::InvalidInput);
     fails(storage.remove(&root, EntryKind::File), io::ErrorKind::InvalidInput);
@@ -117,19 +120,22 @@ fn keeps_the_root_where_it_is(storage: &dyn BlockStorage) {
 
 fn creates_only_what_is_new(storage: &dyn BlockStorage) {
     storage.create_dir(&path("dir")).unwrap();
-    let (file, metadata) = storage.open(&path("dir/file"), OpenMode::CreateNew).unwrap();
+    let (file, metadata) = storage.open(&path("dir/file"), OpenMode::CreateNew { mode: None }).unwrap();
     assert_eq!(metadata.len, 0);
     file.write_at(0, b"abc").unwrap();
     let mut buf = [0; 3];
     assert_eq!(file.read_at(0, &mut buf).unwrap(), 3, "a new file can be read through its handle");
-    fails(storage.open(&path("dir/file"), OpenMode::CreateNew), io::ErrorKind::AlreadyExists);
-    fails(storage.open(&path("dir"), OpenMode::CreateNew), io::ErrorKind::AlreadyExists);
-    fails(storage.open(&path("none/file"), OpenMode::CreateNew), io::ErrorKind::NotFound);
+    fails(storage.open(&path("dir/file"), OpenMode::CreateNew { mode: None }), io::ErrorKind::AlreadyExists);
+    fails(storage.open(&path("dir"), OpenMode::CreateNew { mode: None }), io::ErrorKind::AlreadyExists);
+    fails(storage.open(&path("none/file"), OpenMode::CreateNew { mode: None }), io::ErrorKind::NotFound);
     fails(storage.create_dir(&path("dir")), io::ErrorKind::AlreadyExists);
     fails(storage.create_dir(&path("dir/file")), io::ErrorKind::AlreadyExists);
     fails(storage.create_dir(&path("none/dir")), io::ErrorKind::NotFound);
     fails(storage.create_dir(&path("dir/file/dir")), io::ErrorKind::NotADirectory);
-    fails(storage.open(&path("dir/file/below"), OpenMode::CreateNew), io::ErrorKind::NotADirectory);
+    fails(
+        storage.open(&path("dir/file/below"), OpenMode::CreateNew { mode: None }),
+        io::ErrorKind::NotADirectory,
+    );
     fails(storage.write_new(&path("dir/file"), b"x"), io::ErrorKind::AlreadyExists);
     assert_eq!(content(storage, "dir/file"), b"abc");
 }
@@ -161,7 +167,7 @@ fn never_waits_when_told_not_to(storage: &dyn BlockStorage) {
 }
 
 fn writes_anywhere_and_fills_gaps_with_zeros(storage: &dyn BlockStorage) {
-    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew).unwrap();
+    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew { mode: None }).unwrap();
     file.write_at(5, b"end").unwrap();
     file.write_at(1, b"ab").unwrap();
     assert_eq!(content(storage, "file"), b"\0ab\0\0end");
@@ -185,7 +191,7 @@ fn writes_through_handles_for_writing_only(storage: &dyn BlockStorage) {
 }
 
 fn cuts_and_extends(storage: &dyn BlockStorage) {
-    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew).unwrap();
+    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew { mode: None }).unwrap();
     file.write_at(0, b"abcdef").unwrap();
     file.set_len(3).unwrap();
     assert_eq!(content(storage, "file"), b"abc");
@@ -341,7 +347,7 @@ fn exchanges(storage: &dyn BlockStorage) {
 
 fn keeps_handles_through_renames_and_removals(storage: &dyn BlockStorage) {
     // Hosts that do not let an open file be moved or removed say so; then there is nothing to keep.
-    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew).unwrap();
+    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew { mode: None }).unwrap();
     file.write_at(0, b"abc").unwrap();
     if storage.rename(&path("file"), &path("moved"), Replace::Always).is_ok() {
         file.write_at(3, b"def").unwrap();
@@ -358,7 +364,7 @@ fn keeps_handles_through_renames_and_removals(storage: &dyn BlockStorage) {
 
 fn serves_many_threads_on_one_handle(storage: &dyn BlockStorage) {
     const PART: usize = 10_000;
-    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew).unwrap();
+    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew { mode: None }).unwrap();
     let file: &dyn BlockFile = &*file;
     thread::scope(|scope| {
         for number in 0..8u8 {
@@ -425,6 +431,45 @@ fn keeps_times_to_the_nanosecond_or_as_it_can(storage: &dyn BlockStorage) {
     }
 }
 
+fn creates_with_the_mode_that_is_asked_for(storage: &dyn BlockStorage) {
+    for bits in [0o666, 0o640, 0o4755, 0o000] {
+        let file = path(&format!("file {bits:o}"));
+        let (handle, created) = storage.open(&file, OpenMode::CreateNew { mode: Some(bits) }).unwrap();
+        let told = storage.metadata(&file).unwrap().owner;
+        let mode = |owner: Option<Owner>| owner.map(|owner| owner.mode);
+        assert_eq!(mode(created.owner), mode(told), "{bits:o}");
+        let holds_modes = Attributes { mode: Some(bits), ..Attributes::default() };
+        if supported(storage.set_attributes(&file, &holds_modes)) {
+            assert_eq!(mode(created.owner), Some(bits));
+        }
+        handle.write_at(0, b"abc").unwrap();
+    }
+}
+
+fn changes_attributes_through_handles(storage: &dyn BlockStorage) {
+    let (file, _) = storage.open(&path("file"), OpenMode::CreateNew { mode: None }).unwrap();
+    let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let all = Attributes { modified, accessed: modified, mode: Some(0o640), ..Attributes::default() };
+    let told = match file.set_attributes(&all) {
+        Err(error) => return assert_eq!(error.kind(), io::ErrorKind::Unsupported),
+        Ok(told) => told,
+    };
+    assert_eq!((told.modified, told.owner.map(|owner| owner.mode)), (modified, Some(0o640)));
+    assert_eq!(storage.metadata(&path("file")).unwrap(), told);
+    let nothing = file.set_attributes(&Attributes::default()).unwrap();
+    assert_eq!(nothing, told, "nothing is changed, and told");
+    if storage.remove(&path("file"), EntryKind::File).is_ok() {
+        storage.write_new(&path("file"), b"another").unwrap();
+        let mode = Attributes { mode: Some(0o600), ..Attributes::default() };
+        let told = file.set_attributes(&mode).unwrap();
+        assert_eq!((told.len, told.owner.map(|owner| owner.mode)), (0, Some(0o600)));
+        assert_ne!(storage.metadata(&path("file")).unwrap().modified, modified, "it has another name's");
+    }
+    let (reader, _) = storage.open(&path("file"), OpenMode::Read).unwrap();
+    reader.set_attributes(&all).unwrap();
+    assert_eq!(storage.metadata(&path("file")).unwrap().modified, modified, "to read is enough");
+}
+
 fn tells_that_attributes_were_changed(storage: &dyn BlockStorage) {
     storage.write_new(&path("file"), b"abc").unwrap();
     let long_ago = Some(SystemTime::UNIX_EPOCH);
@@ -446,9 +491,12 @@ fn changes_attributes_all_or_none(storage: &dyn BlockStorage) {
     let before = storage.metadata(&path("file")).unwrap();
     let modified = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     let all = Attributes { modified, accessed: modified, mode: Some(0o640), ..Attributes::default() };
-    let done = supported(storage.set_attributes(&path("file"), &all));
+    let done = storage.set_attributes(&path("file"), &all);
     let after = storage.metadata(&path("file")).unwrap();
-    if done {
+    if let Ok(told) = &done {
+        assert_eq!(*told, after);
+    }
+    if supported(done) {
         assert_eq!((after.modified, after.owner.map(|owner| owner.mode)), (modified, Some(0o640)));
     } else {
         // To put something back is a change, too.
@@ -459,7 +507,7 @@ fn changes_attributes_all_or_none(storage: &dyn BlockStorage) {
 
 fn syncs(storage: &dyn BlockStorage) {
     storage.create_dir(&path("dir")).unwrap();
-    let (file, _) = storage.open(&path("dir/file"), OpenMode::CreateNew).unwrap();
+    let (file, _) = storage.open(&path("dir/file"), OpenMode::CreateNew { mode: None }).unwrap();
     file.write_at(0, b"abc").unwrap();
     file.sync().unwrap();
     storage.sync_dir(&path("dir")).unwrap();

@@ -211,8 +211,8 @@ impl BlockStorage for FaultyStorage {
         let mut state = self.shared.lock();
         let (file, metadata) = self.inner.open(path, mode)?;
         let id = metadata.identity.map_or(0, |identity| identity.file);
-        if mode == OpenMode::CreateNew {
-            state.journal.push(Mutation::Create { path: path.clone(), id });
+        if let OpenMode::CreateNew { mode } = mode {
+            state.journal.push(Mutation::Create { path: path.clone(), id, mode });
         }
         drop(state);
         let file = FaultyFile { inner: file, path: path.clone(), id, shared: Arc::clone(&self.shared) };
@@ -247,7 +247,7 @@ impl BlockStorage for FaultyStorage {
         self.mutate(Method::SyncDir, dir, mutation, || self.inner.sync_dir(dir))
     }
 
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         let mutation = || Mutation::SetAttributes { path: path.clone(), change: change.clone() };
         self.mutate(Method::SetAttributes, path, mutation, || self.inner.set_attributes(path, change))
     }
@@ -308,6 +308,12 @@ impl BlockFile for FaultyFile {
         let extent = self.shared.admit(Method::Sync, &self.path)?;
         extent.end(self.shared.record(|| Mutation::Sync { id: self.id }, || self.inner.sync()))
     }
+
+    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        let extent = self.shared.admit(Method::SetAttributes, &self.path)?;
+        let mutation = || Mutation::ChangeFile { id: self.id, change: change.clone() };
+        extent.end(self.shared.record(mutation, || self.inner.set_attributes(change)))
+    }
 }
 
 #[cfg(test)]
@@ -346,7 +352,7 @@ mod tests {
             1.. => Verdict::Fail(io::ErrorKind::StorageFull),
             _ => Verdict::Pass,
         });
-        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap();
         let error = file.write_at(0, b"abc").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!((storage.mutations(), storage.counts().total()), (1, 2));
@@ -355,7 +361,7 @@ mod tests {
     #[test]
     fn a_write_that_fails_on_its_way_has_stored_a_part_for_storage_and_journal() {
         let storage = FaultyStorage::new(&MemoryStorage::default());
-        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap();
         storage.on_call(|call| match call.method {
             Method::WriteAt => Verdict::FailAfter(2, io::ErrorKind::StorageFull),
             _ => Verdict::Pass,
@@ -372,7 +378,7 @@ mod tests {
         let storage = FaultyStorage::new(&MemoryStorage::default());
         storage.on_call(|_| Verdict::FailAfter(0, io::ErrorKind::TimedOut));
         assert_eq!(storage.create_dir(&path("dir")).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let error = storage.open(&path("a"), OpenMode::CreateNew).unwrap_err();
+        let error = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap_err();
         assert_eq!((error.kind(), storage.mutations()), (io::ErrorKind::TimedOut, 2));
         storage.on_call(|_| Verdict::Pass);
         assert_eq!(storage.list(&CiphertextPath::root()).unwrap().len(), 2);

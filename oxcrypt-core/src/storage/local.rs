@@ -92,7 +92,7 @@ impl BlockStorage for LocalStorage {
         self.folder.sync_dir(dir)
     }
 
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         self.folder.set_attributes(path, change)
     }
 

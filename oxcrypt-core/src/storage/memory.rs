@@ -27,15 +27,21 @@ pub struct MemoryStorage {
 struct Entry {
     kind: EntryKind,
     file: Arc<MemoryFile>,
-    modified: Option<SystemTime>,
-    accessed: Option<SystemTime>,
-    owner: Option<Owner>,
 }
 
 #[derive(Debug)]
 pub(super) struct MemoryFile {
     pub(super) id: u64,
     content: RwLock<Vec<u8>>,
+    set: RwLock<Set>,
+}
+
+/// What somebody has set of a file or folder.
+#[derive(Clone, Debug, Default)]
+struct Set {
+    modified: Option<SystemTime>,
+    accessed: Option<SystemTime>,
+    owner: Option<Owner>,
 }
 
 /// The longest file. A longer one is more often a mistake than a test.
@@ -48,11 +54,9 @@ impl MemoryStorage {
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let copy = |(path, entry): (&CiphertextPath, &Entry)| {
-            let content = RwLock::new(entry.file.read().clone());
-            (
-                path.clone(),
-                Entry { file: Arc::new(MemoryFile { id: entry.file.id, content }), ..entry.clone() },
-            )
+            let (content, set) = (entry.file.read().clone(), entry.file.set().clone());
+            let file = MemoryFile { id: entry.file.id, content: RwLock::new(content), set: RwLock::new(set) };
+            (path.clone(), Entry { kind: entry.kind, file: Arc::new(file) })
         };
         let entries = RwLock::new(self.shared().iter().map(copy).collect());
         Self { entries, last_id: AtomicU64::new(self.last_id.load(Ordering::Relaxed)) }
@@ -66,11 +70,16 @@ impl MemoryStorage {
 
     /// Creates a file of a given identity.
     #[cfg(feature = "testing")]
-    pub(super) fn create_file(&self, path: &CiphertextPath, id: u64) -> io::Result<Arc<MemoryFile>> {
+    pub(super) fn create_file(
+        &self,
+        path: &CiphertextPath,
+        id: u64,
+        mode: Option<u32>,
+    ) -> io::Result<Arc<MemoryFile>> {
         self.last_id.fetch_max(id, Ordering::Relaxed);
-        self.exclusive()
-            .insert_new(path, Entry::new(EntryKind::File, id))
-            .map(|entry| Arc::clone(&entry.file))
+        let new = Entry::new(EntryKind::File, id);
+        new.file.change(&Attributes { mode, ..Attributes::default() });
+        self.exclusive().insert_new(path, new).map(|entry| Arc::clone(&entry.file))
     }
 
     fn next_id(&self) -> u64 {
@@ -159,24 +168,20 @@ fn relative<'p>(path: &'p CiphertextPath, dir: &CiphertextPath) -> Option<&'p st
 
 impl Entry {
     fn new(kind: EntryKind, id: u64) -> Self {
-        let file = Arc::new(MemoryFile { id, content: RwLock::default() });
-        Self { kind, file, modified: None, accessed: None, owner: None }
+        Self { kind, file: Arc::new(MemoryFile { id, content: RwLock::default(), set: RwLock::default() }) }
     }
 
     fn metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new(self.kind, self.file.read().len() as u64);
-        metadata.identity = Some(Identity { device: 0, file: self.file.id });
-        metadata.modified = self.modified;
-        metadata.accessed = self.accessed;
-        metadata.owner = self.owner;
-        metadata
+        self.file.metadata(self.kind)
     }
 }
 
 impl BlockStorage for MemoryStorage {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
-        let entry = if mode == OpenMode::CreateNew {
-            self.exclusive().insert_new(path, Entry::new(EntryKind::File, self.next_id()))?.clone()
+        let entry = if let OpenMode::CreateNew { mode } = mode {
+            let new = Entry::new(EntryKind::File, self.next_id());
+            new.file.change(&Attributes { mode, ..Attributes::default() });
+            self.exclusive().insert_new(path, new)?.clone()
         } else if path.as_str().is_empty() {
             return Err(io::ErrorKind::IsADirectory.into());
         } else {
@@ -275,24 +280,14 @@ impl BlockStorage for MemoryStorage {
         self.shared().is_folder(dir)
     }
 
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         if path.as_str().is_empty() {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        let mut entries = self.exclusive();
-        entries.find(path)?;
-        let Some(entry) = entries.get_mut(path) else { return Err(io::ErrorKind::NotFound.into()) };
-        entry.modified = change.modified.or(entry.modified);
-        entry.accessed = change.accessed.or(entry.accessed);
-        if change.mode.is_some() || change.uid.is_some() || change.gid.is_some() {
-            let owner = entry.owner.unwrap_or(Owner { mode: 0o600, uid: 0, gid: 0 });
-            entry.owner = Some(Owner {
-                mode: change.mode.unwrap_or(owner.mode),
-                uid: change.uid.unwrap_or(owner.uid),
-                gid: change.gid.unwrap_or(owner.gid),
-            });
-        }
-        Ok(())
+        let entries = self.shared();
+        let entry = entries.find(path)?;
+        entry.file.change(change);
+        Ok(entry.metadata())
     }
 
     fn space(&self) -> io::Result<Space> {
@@ -328,6 +323,32 @@ fn resize(content: &mut Vec<u8>, len: u64) -> io::Result<()> {
 }
 
 impl MemoryFile {
+    fn metadata(&self, kind: EntryKind) -> Metadata {
+        let mut metadata = Metadata::new(kind, self.read().len() as u64);
+        metadata.identity = Some(Identity { device: 0, file: self.id });
+        let set = self.set();
+        (metadata.modified, metadata.accessed, metadata.owner) = (set.modified, set.accessed, set.owner);
+        metadata
+    }
+
+    pub(super) fn change(&self, change: &Attributes) {
+        let mut set = self.set.write().unwrap_or_else(PoisonError::into_inner);
+        set.modified = change.modified.or(set.modified);
+        set.accessed = change.accessed.or(set.accessed);
+        if change.mode.is_some() || change.uid.is_some() || change.gid.is_some() {
+            let owner = set.owner.unwrap_or(Owner { mode: 0o600, uid: 0, gid: 0 });
+            set.owner = Some(Owner {
+                mode: change.mode.unwrap_or(owner.mode),
+                uid: change.uid.unwrap_or(owner.uid),
+                gid: change.gid.unwrap_or(owner.gid),
+            });
+        }
+    }
+
+    fn set(&self) -> RwLockReadGuard<'_, Set> {
+        self.set.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Vec<u8>> {
         self.content.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -375,6 +396,11 @@ impl BlockFile for Arc<MemoryFile> {
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
+
+    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        self.change(change);
+        Ok(self.metadata(EntryKind::File))
+    }
 }
 
 /// A handle that was asked for to read.
@@ -401,6 +427,11 @@ impl BlockFile for ReadOnly {
     fn sync(&self) -> io::Result<()> {
         self.0.sync()
     }
+
+    /// Who may write content is another matter.
+    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        self.0.set_attributes(change)
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -426,7 +457,8 @@ mod tests {
     #[test]
     fn a_length_beyond_reason_takes_no_memory() {
         let storage = MemoryStorage::default();
-        let (file, _) = storage.open(&CiphertextPath::root().push("a"), OpenMode::CreateNew).unwrap();
+        let (file, _) =
+            storage.open(&CiphertextPath::root().push("a"), OpenMode::CreateNew { mode: None }).unwrap();
         assert_eq!(file.set_len(1 << 50).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(file.write_at(1 << 50, b"x").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(file.write_at(u64::MAX, b"x").unwrap_err().kind(), io::ErrorKind::FileTooLarge);

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Subject, Tree, directory_id, missing_content_dir};
+use super::{Sighting, Subject, Tree, directory_id, made, missing_content_dir};
 use crate::chunk::PAYLOAD_LEN;
 use crate::ciphertext_path::{CiphertextPath, MAX_NAME_FILE_LEN, NAME_FILE};
 use crate::content_dir::{self, DIR_ID_FILE};
@@ -16,10 +16,13 @@ use crate::name::{DirId, Name};
 use crate::node::{LinkTarget, Node, Shape, Stored, What};
 use crate::probe::Probe;
 use crate::small_file;
-use crate::storage::{BlockFile, EntryKind, Metadata, OpenMode};
+use crate::storage::{Attributes, BlockFile, EntryKind, Metadata};
 
 /// A file that was just made: it is empty, in storage not even a header is written.
 pub(crate) type Created = (Arc<Node>, Box<dyn BlockFile>, Metadata);
+
+/// A directory that was just made, and what storage told of it where it was asked.
+pub(crate) type MadeDir = (Arc<Node>, Option<Sighting>);
 
 /// How an entry that does not exist yet is going to be stored.
 pub(super) struct NewEntry {
@@ -29,32 +32,56 @@ pub(super) struct NewEntry {
 }
 
 impl Tree {
-    /// Creates an empty file.
-    pub(crate) fn create(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Created> {
-        self.create_entry(dir, name, &What::File, now, |path| self.storage.open(path, OpenMode::CreateNew))
-            .map(|(node, (handle, metadata))| (node, handle, metadata))
+    /// Creates an empty file, of the mode and owner of `made`.
+    pub(crate) fn create(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        made: &Attributes,
+        now: Instant,
+    ) -> Result<Created> {
+        let write = |path: &CiphertextPath| made::new_file(&*self.storage, path, made);
+        let (node, (handle, metadata)) = self.create_entry(dir, name, &What::File, now, write)?;
+        Ok((node, handle, metadata))
     }
 
-    /// Creates an empty directory: its content directory first, so that no entry ever leads nowhere.
-    pub(crate) fn make_dir(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+    /// Creates an empty directory, of the mode and owner of `made`: its content directory first, so that no entry ever
+    /// leads nowhere.
+    pub(crate) fn make_dir(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        made: &Attributes,
+        now: Instant,
+    ) -> Result<MadeDir> {
         let id = DirId::generate();
         let what = What::Directory(id.clone());
         // Nobody knows this id, so nobody minds that it has a content directory before anything is decided.
         self.expect_free(dir, name, now)?;
-        content_dir::create(&*self.storage, &self.names, self.combo, &self.key, &id)?;
+        let path = content_dir::create(&*self.storage, &self.names, self.combo, &self.key, &id)?;
+        let ticket = self.cache.look_at_directory(&id, now);
+        let metadata = made::give_to_folder(&*self.storage, &path, made).map_err(|error| {
+            self.unmake_content_dir(&path);
+            Error::from(error).at(&path)
+        })?;
         let write = |path: &CiphertextPath| self.storage.write_new(path, id.as_bytes());
         match self.create_entry(dir, name, &what, now, write) {
-            Ok((node, ())) => Ok(node),
+            Ok((node, ())) => Ok((node, metadata.map(|metadata| Sighting { metadata, ticket }))),
             Err(error) => {
                 if !self.may_lead_to(dir, name, &id) {
-                    let path = self.content_dir(&id);
-                    // If this fails, an empty content directory is left that nothing leads to.
-                    let _ = self.storage.remove(&path.push(DIR_ID_FILE), EntryKind::File);
-                    let _ = self.storage.remove(&path, EntryKind::Directory);
+                    self.unmake_content_dir(&path);
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Removes a content directory that nothing leads to. If this fails, it is left empty.
+    fn unmake_content_dir(&self, path: &CiphertextPath) {
+        let _removed_or_left_behind = self.let_in(path, || {
+            self.storage.remove(&path.push(DIR_ID_FILE), EntryKind::File)?;
+            Ok(self.storage.remove(path, EntryKind::Directory)?)
+        });
     }
 
     /// Whether an entry that could not be made is there all the same, or nobody can tell.
@@ -68,12 +95,13 @@ impl Tree {
         }
     }
 
-    /// Creates a symbolic link.
+    /// Creates a symbolic link, of the owner of `made`. The mode of a link means nothing.
     pub(crate) fn make_symlink(
         &self,
         dir: &Arc<Node>,
         name: &Name,
         target: &str,
+        made: &Attributes,
         now: Instant,
     ) -> Result<Arc<Node>> {
         if target.is_empty() || target.contains('\0') {
@@ -83,7 +111,7 @@ impl Tree {
             return Err(Error::new(ErrorKind::NameTooLong).because("no link can have a target this long"));
         }
         let bytes = small_file::encrypt(target.as_bytes(), self.combo, &self.key);
-        let write = |path: &CiphertextPath| self.storage.write_new(path, &bytes);
+        let write = |path: &CiphertextPath| made::new_small_file(&*self.storage, path, &bytes, made);
         let (node, ()) = self.create_entry(dir, name, &What::Symlink, now, write)?;
         self.cache.insert_target(&node, &LinkTarget::new(target), now);
         Ok(node)

@@ -127,12 +127,24 @@ impl Tree {
         if let Some((None, since)) = known {
             return Ok(Answer::Absent(since));
         }
-        let listing = self.list_now(dir, now, waits)?;
+        let listing = match self.list_now(dir, now, waits) {
+            // Where nobody is shown anything, nothing is shown under another spelling.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && self.is_unlisted(id) => {
+                return Ok(Answer::Absent(now));
+            }
+            listing => listing?,
+        };
         match listing.find(name) {
             // The directory shows it under another spelling, or it came into being a moment ago.
             Some(found) => self.ask_listed(dir, found, now),
             None => Ok(Answer::Absent(listing.since())),
         }
+    }
+
+    /// Whether the mode of a directory keeps its owner from listing it.
+    fn is_unlisted(&self, dir: &DirId) -> bool {
+        let owner = self.storage.metadata(&self.content_dir(dir)).ok().and_then(|there| there.owner);
+        owner.is_some_and(|owner| owner.mode & 0o400 == 0)
     }
 
     fn ask_listed(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Result<Answer> {

@@ -88,7 +88,11 @@ impl Tree {
     /// something has come in meanwhile, what was removed of our own is put back.
     fn remove_content_dir(&self, dir: &DirId) -> Result<bool> {
         let path = self.content_dir(dir);
-        let listed = match self.storage.list(&path) {
+        self.let_in(&path, || self.remove_content_dir_at(&path, dir))
+    }
+
+    fn remove_content_dir_at(&self, path: &CiphertextPath, dir: &DirId) -> Result<bool> {
+        let listed = match self.storage.list(path) {
             Ok(listed) => listed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::of_structure(error).at(path)),
@@ -96,13 +100,13 @@ impl Tree {
         if let Some(kept) = listed.iter().find(|listed| !is_ours_to_remove(listed, &[DIR_ID_FILE])) {
             return Err(not_empty(kept).at(path));
         }
-        self.remove_listed(&path, &listed)?;
-        self.storage.remove(&path, EntryKind::Directory).map_err(|error| {
+        self.remove_listed(path, &listed)?;
+        self.storage.remove(path, EntryKind::Directory).map_err(|error| {
             if listed.iter().any(|listed| listed.name == DIR_ID_FILE) {
                 let _put_back_or_missing =
-                    content_dir::write_dir_id(&*self.storage, &path, self.combo, &self.key, dir);
+                    content_dir::write_dir_id(&*self.storage, path, self.combo, &self.key, dir);
             }
-            Error::from(error).at(&path)
+            Error::from(error).at(path)
         })?;
         Ok(true)
     }

@@ -19,8 +19,18 @@ impl Vault {
     ///
     /// As [`make_dir`](Self::make_dir).
     pub fn create(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<File> {
+        self.create_with(dir, name, &Attributes::default(), now)
+    }
+
+    /// [Creates](Self::create) an empty file with mode and owner of `made`, as far as they are given and the storage can
+    /// hold them; times are not looked at. The mode costs nothing, and another owner than a new file has one call more.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_dir_with`](Self::make_dir_with).
+    pub fn create_with(&self, dir: &Arc<Node>, name: &Name, made: &Attributes, now: Instant) -> Result<File> {
         self.expect_writable()?;
-        let created = self.tree.create(dir, name, now)?;
+        let created = self.tree.create(dir, name, made, now)?;
         Ok(self.open_new(created, now))
     }
 
@@ -104,8 +114,29 @@ impl Vault {
     /// where the storage lets nothing be cleared up: an empty content directory that nothing leads to, or an entry that
     /// does not say what it is.
     pub fn make_dir(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<Arc<Node>> {
+        self.make_dir_with(dir, name, &Attributes::default(), now)
+    }
+
+    /// [Creates](Self::make_dir) an empty directory with mode and owner of `made`, as far as they are given and the
+    /// storage can hold them; times are not looked at. They are those of the content directory, and cost one call of
+    /// the storage, or two where they are not what any new directory has.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_dir`](Self::make_dir); `PermissionDenied` where the storage gives nothing to that owner.
+    pub fn make_dir_with(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        made: &Attributes,
+        now: Instant,
+    ) -> Result<Arc<Node>> {
         self.expect_writable()?;
-        self.tree.make_dir(dir, name, now)
+        let (node, seen) = self.tree.make_dir(dir, name, made, now)?;
+        if let Some(seen) = seen {
+            self.observe(&node, &seen, now);
+        }
+        Ok(node)
     }
 
     /// Creates a symbolic link. Its target is any text of 1 to 32,767 bytes without NUL, and is never resolved.
@@ -120,8 +151,25 @@ impl Vault {
         target: &str,
         now: Instant,
     ) -> Result<Arc<Node>> {
+        self.make_symlink_with(dir, name, target, &Attributes::default(), now)
+    }
+
+    /// [Creates](Self::make_symlink) a symbolic link with the owner of `made`, as far as that is given and the storage can
+    /// hold it; the mode of a link means nothing, and times are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`make_symlink`](Self::make_symlink); `PermissionDenied` where the storage gives nothing to that owner.
+    pub fn make_symlink_with(
+        &self,
+        dir: &Arc<Node>,
+        name: &Name,
+        target: &str,
+        made: &Attributes,
+        now: Instant,
+    ) -> Result<Arc<Node>> {
         self.expect_writable()?;
-        self.tree.make_symlink(dir, name, target, now)
+        self.tree.make_symlink(dir, name, target, made, now)
     }
 
     /// Removes a file or symbolic link. Whoever has the file open reads and writes on.
@@ -240,7 +288,7 @@ mod tests {
         let locked = Locked::read(storage).unwrap();
         let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
         let (root, name, now) = (vault.root(), Name::new("file").unwrap(), Instant::now());
-        let created = vault.tree.create(&root, &name, now).unwrap();
+        let created = vault.tree.create(&root, &name, &Attributes::default(), now).unwrap();
         let other = vault.open_for_writing(&vault.lookup(&root, &name, now).unwrap(), now).unwrap();
         other.write_at(0, b"one ", SystemTime::now()).unwrap();
         other.flush(now).unwrap();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use oxcrypt_core::storage::{FaultyStorage, Method, Replace};
+use oxcrypt_core::storage::{Attributes, FaultyStorage, Method, Replace};
 use oxcrypt_core::{Name, Node, Vault};
 
 use crate::lab::{self, Lab, bytes, find, flush, name, sync};
@@ -98,6 +98,48 @@ fn creating_a_file_costs_the_same_where_memory_knows_nothing() {
     let before = storage.counts().total();
     let _file = lab::create(&vault, "new").unwrap();
     assert_eq!(storage.counts().total() - before, 1);
+}
+
+#[test]
+fn the_mode_of_a_new_entry_costs_nothing_and_another_owner_one_call() {
+    let scene = Scene::new(|_| {});
+    let made = |uid| Attributes { mode: Some(0o640), uid, gid: uid, ..Attributes::default() };
+    let create = |text: &str, uid| {
+        let now = Instant::now();
+        scene.calls(|| scene.vault.create_with(&scene.root(), &name(text), &made(uid), now).unwrap())
+    };
+    assert_eq!(create("one", None).0, Calls(vec![(Method::Open, 1)]));
+    // Who makes a file owns it.
+    assert_eq!(create("two", Some(0)).0, Calls(vec![(Method::Open, 1)]));
+    let (made_for_other, file) = create("three", Some(7));
+    assert_eq!(made_for_other, Calls(vec![(Method::Open, 1), (Method::SetAttributes, 1)]));
+    let known = scene.cost(|| {
+        let seen = scene.vault.attributes(file.node(), Instant::now()).unwrap().owner.unwrap();
+        assert_eq!((seen.mode, seen.uid), (0o640, 7));
+    });
+    assert_eq!(known, 0);
+}
+
+#[test]
+fn the_mode_of_a_new_directory_costs_two_calls_and_its_attributes_are_known_then() {
+    let scene = Scene::new(|_| {});
+    let private = Attributes { mode: Some(0o700), ..Attributes::default() };
+    let (root, name, now) = (scene.root(), name("dir"), Instant::now());
+    let (made, dir) = scene.calls(|| scene.vault.make_dir_with(&root, &name, &private, now).unwrap());
+    assert!(made.total() <= 9, "{made:?}");
+    assert_eq!(scene.cost(|| scene.vault.attributes(&dir, Instant::now()).unwrap()), 0);
+}
+
+#[test]
+fn setting_attributes_costs_one_call_and_they_are_known_then() {
+    let scene = Scene::new(|vault| drop(lab::put(vault, "file", b"x")));
+    let node = find(&scene.vault, "file").unwrap();
+    let (time, now) = (Some(lab::at(7)), Instant::now());
+    let change = Attributes { modified: time, mode: Some(0o600), ..Attributes::default() };
+    let (made, ()) = scene.calls(|| scene.vault.set_attributes(&node, &change, now).unwrap());
+    assert_eq!(made, Calls(vec![(Method::SetAttributes, 1)]));
+    let known = scene.cost(|| assert_eq!(scene.vault.attributes(&node, now).unwrap().modified, time));
+    assert_eq!(known, 0);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod keys;
 mod lab;
 mod limits;
 mod manifest;
+mod modes;
 mod official;
 mod old_listings;
 

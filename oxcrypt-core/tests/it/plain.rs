@@ -50,8 +50,8 @@ impl BlockStorage for Plain {
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
         self.inner.sync_dir(dir)
     }
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
-        self.inner.set_attributes(path, change)
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
+        self.inner.set_attributes(path, change).map(|metadata| self.strip(metadata))
     }
     fn space(&self) -> io::Result<Space> {
         self.inner.space()

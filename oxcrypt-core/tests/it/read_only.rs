@@ -228,7 +228,7 @@ mod refusing {
         fn sync_dir(&self, _: &CiphertextPath) -> io::Result<()> {
             Err(self.refusal.into())
         }
-        fn set_attributes(&self, _: &CiphertextPath, _: &Attributes) -> io::Result<()> {
+        fn set_attributes(&self, _: &CiphertextPath, _: &Attributes) -> io::Result<Metadata> {
             Err(self.refusal.into())
         }
         fn space(&self) -> io::Result<Space> {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use oxcrypt_core::storage::Attributes;
-use oxcrypt_core::{ErrorKind, Node};
+use oxcrypt_core::Node;
 
 use crate::clock::Deadline;
 use crate::sched::Job;
@@ -65,14 +64,8 @@ impl Ask {
 }
 
 impl Store {
-    /// Gives a new entry the mode and owner that it is to have, as far as storage can hold them.
-    pub(super) fn set_made(&self, node: &Arc<Node>, made: &Attributes) -> oxcrypt_core::Result<()> {
-        if *made == Attributes::default() {
-            return Ok(());
-        }
-        match self.vault.set_attributes(node, made, self.now()) {
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
-            set => set,
-        }
+    /// Takes the attributes of what was just made to memory. Where that fails, they are asked for when they are needed.
+    pub(super) fn look_at_new(&self, node: &Arc<Node>) {
+        let _known_or_not = self.vault.attributes(node, self.now());
     }
 }

@@ -31,7 +31,7 @@ pub enum Crash {
 /// One change that was made.
 #[derive(Clone, Debug)]
 pub(super) enum Mutation {
-    Create { path: CiphertextPath, id: u64 },
+    Create { path: CiphertextPath, id: u64, mode: Option<u32> },
     CreateDir { path: CiphertextPath },
     Remove { path: CiphertextPath, kind: EntryKind },
     Rename { from: CiphertextPath, to: CiphertextPath, replace: Replace },
@@ -39,6 +39,7 @@ pub(super) enum Mutation {
     SyncDir { path: CiphertextPath },
     Write { id: u64, offset: u64, bytes: Vec<u8> },
     SetLen { id: u64, len: u64 },
+    ChangeFile { id: u64, change: Attributes },
     Sync { id: u64 },
 }
 
@@ -94,6 +95,7 @@ impl Image {
         match mutation {
             Mutation::Write { id, offset, bytes } => self.write(*id, *offset, bytes, |_| true),
             Mutation::SetLen { id, len } => self.on_file(*id, |file| file.set_len(*len)),
+            Mutation::ChangeFile { id, change } => self.change_file(*id, change),
             Mutation::Sync { .. } | Mutation::SyncDir { .. } => {}
             folders => self.change_folders(folders),
         }
@@ -118,9 +120,15 @@ impl Image {
                 Mutation::SetLen { id, len } if is_synced(*id) || coin.toss() => {
                     self.on_file(*id, |file| file.set_len(*len));
                 }
-                Mutation::SetLen { .. } | Mutation::Sync { .. } | Mutation::SyncDir { .. } => {}
+                Mutation::ChangeFile { id, change } if is_synced(*id) || coin.toss() => {
+                    self.change_file(*id, change);
+                }
+                Mutation::SetLen { .. }
+                | Mutation::ChangeFile { .. }
+                | Mutation::Sync { .. }
+                | Mutation::SyncDir { .. } => {}
                 // A file that nobody finds again may still be written to by its number.
-                Mutation::Create { path, id } => {
+                Mutation::Create { path, id, .. } => {
                     self.change_folders(mutation);
                     lost.extend((!is_kept).then_some((path, *id)));
                 }
@@ -139,7 +147,9 @@ impl Image {
     fn change_folders(&mut self, mutation: &Mutation) {
         let storage = &self.storage;
         expected(match mutation {
-            Mutation::Create { path, id } => storage.create_file(path, *id).map(|file| self.files.push(file)),
+            Mutation::Create { path, id, mode } => {
+                storage.create_file(path, *id, *mode).map(|file| self.files.push(file))
+            }
             Mutation::CreateDir { path } => storage.create_dir(path),
             Mutation::Remove { path, kind } => {
                 self.files.extend(storage.metadata(path).ok().and_then(|at| storage.file(at.identity?.file)));
@@ -149,7 +159,7 @@ impl Image {
                 self.files.extend(storage.metadata(to).ok().and_then(|at| storage.file(at.identity?.file)));
                 storage.rename(from, to, *replace)
             }
-            Mutation::SetAttributes { path, change } => storage.set_attributes(path, change),
+            Mutation::SetAttributes { path, change } => storage.set_attributes(path, change).map(drop),
             _ => Ok(()),
         });
     }
@@ -167,6 +177,13 @@ impl Image {
             }
             (at, page) = (until, page + 1);
         }
+    }
+
+    fn change_file(&self, id: u64, change: &Attributes) {
+        self.on_file(id, |file| {
+            file.change(change);
+            Ok(())
+        });
     }
 
     fn on_file(&self, id: u64, change: impl FnOnce(&Arc<MemoryFile>) -> io::Result<()>) {
@@ -246,7 +263,7 @@ mod tests {
     #[test]
     fn a_write_tears_where_pages_of_the_file_end() {
         let storage = FaultyStorage::new(&MemoryStorage::default());
-        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap();
         file.write_at(4_000, &[1; 200]).unwrap();
         let image = storage.crash_image(1, Crash::Kill { pages: 1 });
         assert_eq!(read(&image, "a").unwrap().len(), 4_096);
@@ -255,7 +272,7 @@ mod tests {
     #[test]
     fn a_file_removed_while_open_takes_its_writes_with_it() {
         let storage = FaultyStorage::new(&MemoryStorage::default());
-        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew).unwrap();
+        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap();
         storage.remove(&path("a"), EntryKind::File).unwrap();
         storage.write_new(&path("a"), b"new").unwrap();
         file.write_at(0, b"old").unwrap();
@@ -266,7 +283,7 @@ mod tests {
         #[test]
         fn what_was_synced_survives_a_power_loss(seed: u64, len in 0..20_000usize) {
             let storage = FaultyStorage::new(&MemoryStorage::default());
-            let (file, _) = storage.open(&path("synced"), OpenMode::CreateNew).unwrap();
+            let (file, _) = storage.open(&path("synced"), OpenMode::CreateNew { mode: None }).unwrap();
             file.write_at(0, &vec![1; len]).unwrap();
             file.sync().unwrap();
             storage.sync_dir(&CiphertextPath::root()).unwrap();

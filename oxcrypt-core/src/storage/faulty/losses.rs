@@ -89,7 +89,10 @@ impl Folders {
                 around
             }
             Mutation::SyncDir { path } => vec![self.number(path)],
-            Mutation::Write { .. } | Mutation::SetLen { .. } | Mutation::Sync { .. } => vec![],
+            Mutation::Write { .. }
+            | Mutation::SetLen { .. }
+            | Mutation::ChangeFile { .. }
+            | Mutation::Sync { .. } => vec![],
         };
         Change { folders, removed: None }
     }

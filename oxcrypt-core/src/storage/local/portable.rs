@@ -44,11 +44,12 @@ impl Folder {
 impl BlockStorage for Folder {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
         let host = self.resolve(path)?;
-        if mode != OpenMode::CreateNew {
+        let is_new = matches!(mode, OpenMode::CreateNew { .. });
+        if !is_new {
             only_a_file(&host.symlink_metadata()?)?;
         }
         let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::CreateNew);
+        options.read(true).write(mode != OpenMode::Read).create_new(is_new);
         let file = options.open(host)?;
         let metadata = file.metadata()?;
         only_a_file(&metadata)?;
@@ -114,7 +115,7 @@ impl BlockStorage for Folder {
         only_a_folder(&self.resolve(dir)?)
     }
 
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         let host = self.resolve(path)?;
         only_file_or_folder(&host.symlink_metadata()?)?;
         if change.mode.is_some() || change.uid.is_some() || change.gid.is_some() {
@@ -129,7 +130,8 @@ impl BlockStorage for Folder {
         }
         let opened = open_to_change(&host)?;
         only_file_or_folder(&opened.metadata()?)?;
-        opened.set_times(times)
+        opened.set_times(times)?;
+        Ok(metadata_of(&opened.metadata()?))
     }
 
     /// Always `Unsupported`: the standard library does not tell, nor does a safe library that this crate depends on.

@@ -19,6 +19,7 @@ use super::super::{
 };
 use crate::ciphertext_path::CiphertextPath;
 
+mod change;
 mod file;
 mod found;
 mod habits;
@@ -63,6 +64,28 @@ impl Folder {
         found.open_file(OFlags::RDONLY)
     }
 
+    fn create(&self, path: &CiphertextPath, mode: Option<u32>) -> io::Result<(OwnedFd, Metadata)> {
+        let wanted = mode.map(change::permissions).transpose()?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let handle = self.0.open_at(path, flags, wanted.unwrap_or(Mode::from_raw_mode(0o666)))?;
+        let created = stat::metadata_of(&fs::fstat(&handle)?);
+        match wanted {
+            // The process's umask has taken some away, or the folder has given others.
+            Some(wanted) if created.owner.map(|owner| owner.mode) != mode => {
+                match fs::fchmod(&handle, wanted) {
+                    // Not every file system has any, or those.
+                    Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => Ok((handle, created)),
+                    result => {
+                        result?;
+                        let metadata = stat::metadata_of(&fs::fstat(&handle)?);
+                        Ok((handle, metadata))
+                    }
+                }
+            }
+            _ => Ok((handle, created)),
+        }
+    }
+
     /// Opens a folder to list it, without a trace where the host allows that.
     fn open_to_list(&self, dir: &CiphertextPath) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -81,15 +104,10 @@ impl BlockStorage for Folder {
         let (handle, metadata) = match mode {
             OpenMode::Read => self.open_to_read(path)?,
             OpenMode::ReadWrite => Found::at(&self.0, path)?.open_file(OFlags::RDWR)?,
-            OpenMode::CreateNew if path.as_str().is_empty() => {
+            OpenMode::CreateNew { .. } if path.as_str().is_empty() => {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            OpenMode::CreateNew => {
-                let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-                let handle = self.0.open_at(path, flags, Mode::from_raw_mode(0o666))?;
-                let metadata = stat::metadata_of(&fs::fstat(&handle)?);
-                (handle, metadata)
-            }
+            OpenMode::CreateNew { mode } => self.create(path, mode)?,
         };
         Ok((Box::new(LocalFile::from(handle)), metadata))
     }
@@ -153,7 +171,7 @@ impl BlockStorage for Folder {
         file::sync(&File::from(handle))
     }
 
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         Found::at(&self.0, path)?.change(change)
     }
 
@@ -266,7 +284,7 @@ mod tests {
         let calls = [
             ("open", storage.open(&file, OpenMode::Read).is_ok()),
             ("open to write", storage.open(&file, OpenMode::ReadWrite).is_ok()),
-            ("create", storage.open(&new, OpenMode::CreateNew).is_ok()),
+            ("create", storage.open(&new, OpenMode::CreateNew { mode: None }).is_ok()),
             ("metadata", storage.metadata(&file).is_ok_and(|metadata| metadata.kind == EntryKind::File)),
             ("list", storage.list(&dir).is_ok()),
             ("create_dir", storage.create_dir(&path("a/b/c/dir")).is_ok()),

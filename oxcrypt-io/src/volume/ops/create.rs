@@ -11,8 +11,9 @@ use crate::volume::value::{Value, outcome};
 use crate::volume::{OpenFile, Question, Volume};
 
 impl Volume {
-    /// Creates an empty file and opens it for writing, as [`oxcrypt_core::Vault::create`]. `made` has the mode and the
+    /// Creates an empty file and opens it for writing, as [`oxcrypt_core::Vault::create_with`]. `made` has the mode and the
     /// owner that it is to have, where those are not the host's usual ones; where storage cannot hold them, they are left.
+    /// Its attributes are in memory then.
     ///
     /// A file that comes too late for who asked is there all the same, and closed again.
     pub fn create(&self, dir: &Arc<Node>, name: &Name, made: Attributes) -> Question<Arc<OpenFile>> {
@@ -22,10 +23,7 @@ impl Volume {
             dir,
             vec![(content(dir), Hold::Alone)],
             move |store| {
-                let file = store.vault.create(&within, &name, store.now()).and_then(|file| {
-                    store.set_made(file.node(), &made)?;
-                    Ok(file)
-                });
+                let file = store.vault.create_with(&within, &name, &made, store.now());
                 outcome(file, |file| match shared.upgrade() {
                     Some(shared) => Value::File(Arc::new(OpenFile::new(file, shared))),
                     // The volume is gone, so nobody waits; this thread may close it as well as any.
@@ -36,24 +34,21 @@ impl Volume {
         )
     }
 
-    /// Creates an empty directory, as [`oxcrypt_core::Vault::make_dir`]; `made` as for [`create`](Self::create).
+    /// Creates an empty directory, as [`oxcrypt_core::Vault::make_dir_with`]; `made` as for [`create`](Self::create).
     pub fn make_dir(&self, dir: &Arc<Node>, name: &Name, made: Attributes) -> Question<Arc<Node>> {
         let (within, name) = (Arc::clone(dir), name.clone());
         self.shared.change(
             dir,
             vec![(content(dir), Hold::Alone)],
             move |store| {
-                let node = store.vault.make_dir(&within, &name, store.now()).and_then(|node| {
-                    store.set_made(&node, &made)?;
-                    Ok(node)
-                });
-                outcome(node, Value::Node)
+                let node = store.vault.make_dir_with(&within, &name, &made, store.now());
+                outcome(node.inspect(|node| store.look_at_new(node)), Value::Node)
             },
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )
     }
 
-    /// Creates a symbolic link, as [`oxcrypt_core::Vault::make_symlink`]; `made` as for [`create`](Self::create).
+    /// Creates a symbolic link, as [`oxcrypt_core::Vault::make_symlink_with`]; `made` as for [`create`](Self::create).
     pub fn make_symlink(
         &self,
         dir: &Arc<Node>,
@@ -67,11 +62,8 @@ impl Volume {
             dir,
             vec![(content(dir), Hold::Alone)],
             move |store| {
-                let node = store.vault.make_symlink(&within, &name, &target, store.now()).and_then(|node| {
-                    store.set_made(&node, &made)?;
-                    Ok(node)
-                });
-                outcome(node, Value::Node)
+                let node = store.vault.make_symlink_with(&within, &name, &target, &made, store.now());
+                outcome(node.inspect(|node| store.look_at_new(node)), Value::Node)
             },
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )

@@ -86,7 +86,7 @@ impl BlockStorage for SlowToClose {
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
         self.inner.sync_dir(dir)
     }
-    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<()> {
+    fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         self.inner.set_attributes(path, change)
     }
     fn space(&self) -> io::Result<Space> {

@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use rustix::io::Errno;
 
-use super::super::super::BlockFile;
+use super::super::super::{Attributes, BlockFile, Metadata};
+use super::change::{all_or_none, by_handle};
 use super::root::retry;
+use super::stat::metadata_of;
 
 /// An open file of the host.
 #[derive(Debug)]
@@ -94,6 +96,12 @@ impl BlockFile for LocalFile {
 
     fn sync(&self) -> io::Result<()> {
         sync(&self.file)
+    }
+
+    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        let before = metadata_of(&rustix::fs::fstat(&self.file)?);
+        all_or_none(change, &before, |change| by_handle(&self.file, change))?;
+        Ok(metadata_of(&rustix::fs::fstat(&self.file)?))
     }
 }
 

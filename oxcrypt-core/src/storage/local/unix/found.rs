@@ -14,6 +14,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::super::super::{Attributes, EntryKind, Metadata};
+use super::change::all_or_none;
 use super::root::Root;
 #[cfg(target_os = "linux")]
 use super::root::retry;
@@ -86,33 +87,21 @@ impl<'r> Found<'r> {
         Ok(handle)
     }
 
-    /// Changes what is given, in an order in which one change does not undo another: an owner takes bits of the mode
-    /// along. Where a later change fails, the earlier ones are put back as far as the host lets us.
-    pub(super) fn change(&self, change: &Attributes) -> io::Result<()> {
-        let kind = self.metadata().kind;
-        if !matches!(kind, EntryKind::File | EntryKind::Directory) {
+    /// Changes what is given, or nothing as far as the host lets us put back what was done. Tells what it is then.
+    pub(super) fn change(&self, change: &Attributes) -> io::Result<Metadata> {
+        let before = self.metadata();
+        if !matches!(before.kind, EntryKind::File | EntryKind::Directory) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a folder"));
         }
-        if change.mode.is_some_and(|mode| mode_of(mode).is_none()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than the permission bits"));
-        }
-        let result = self.change_in_order(change);
-        let owner = change.uid.is_some() || change.gid.is_some();
-        if result.is_err() && (owner || change.mode.is_some()) {
-            let former = self.metadata().owner;
-            let _as_far_as_it_goes = self.change_in_order(&Attributes {
-                uid: former.filter(|_| owner).map(|former| former.uid),
-                gid: former.filter(|_| owner).map(|former| former.gid),
-                mode: former.map(|former| former.mode),
-                ..Attributes::default()
-            });
-        }
-        result.map_err(|errno| match errno {
-            Errno::NOSYS | Errno::NOTSUP => io::ErrorKind::Unsupported.into(),
-            errno => errno.into(),
-        })
+        all_or_none(change, &before, |change| self.change_in_order(change))?;
+        #[cfg(target_os = "linux")]
+        let stat = fs::fstat(&self.handle)?;
+        #[cfg(not(target_os = "linux"))]
+        let stat = Self::at(self.root, self.path)?.stat;
+        Ok(metadata_of(&stat))
     }
 
+    /// An owner takes bits of the mode along, so it comes first.
     fn change_in_order(&self, change: &Attributes) -> Result<(), Errno> {
         #[cfg(target_os = "linux")]
         if change.uid.is_none()
