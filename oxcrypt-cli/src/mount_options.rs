@@ -9,9 +9,9 @@ use crate::args::MountArgs;
 use crate::exit::{Failure, Result};
 
 /// What `-o` takes, for the message about what it does not.
-const KNOWN: &str = "ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, deadline.lookup=, \
-                     deadline.attributes=, deadline.open=, deadline.list=, deadline.entries=, deadline.read=, noexec, exec, nodev, \
-                     nosuid, noatime, atime, dirsync, sync, async";
+const KNOWN: &str = "ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, \
+                     deadline.lookup=, deadline.attributes=, deadline.open=, deadline.list=, deadline.entries=, deadline.read=, \
+                     deadline.change=, deadline.write=, noexec, exec, nodev, nosuid, noatime, atime, dirsync, sync, async";
 
 /// Flags that the kernel takes as they are.
 const FOR_THE_KERNEL: [&str; 9] =
@@ -50,9 +50,10 @@ impl Wishes {
     /// Keeps every deadline before the moment the kernel gives up on the whole mount. Returns whether one was later.
     pub(crate) fn keep_before(&mut self, kernel: Duration) -> bool {
         let latest = kernel.saturating_sub(BEFORE_THE_KERNEL).max(Duration::from_secs(1));
-        let Deadlines { lookup, attributes, open, list, entries, read } = &mut self.deadlines;
+        let Deadlines { lookup, attributes, open, list, entries, read, change, write } = &mut self.deadlines;
         let mut clamped = false;
-        for deadline in [lookup, attributes, open, list, entries, read] {
+        let write = write.get_or_insert(Duration::MAX);
+        for deadline in [lookup, attributes, open, list, entries, read, change, write] {
             clamped |= *deadline > latest;
             *deadline = (*deadline).min(latest);
         }
@@ -113,17 +114,24 @@ impl Wishes {
     }
 
     fn set_deadline(&mut self, kind: &str, time: &str) -> Result<()> {
-        let Deadlines { lookup, attributes, open, list, entries, read } = &mut self.deadlines;
+        let Deadlines { lookup, attributes, open, list, entries, read, change, write } = &mut self.deadlines;
         let deadline = match kind {
+            "write" if time == "none" => {
+                *write = None;
+                return Ok(());
+            }
+            "write" => write.get_or_insert_default(),
             "lookup" => lookup,
             "attributes" => attributes,
             "open" => open,
             "list" => list,
             "entries" => entries,
             "read" => read,
+            "change" => change,
             _ => {
                 return Err(Failure::usage(format_args!(
-                    "there is no deadline for {kind:?}; there are lookup, attributes, open, list, entries and read"
+                    "there is no deadline for {kind:?}; there are lookup, attributes, open, list, entries, read, change and \
+                     write"
                 )));
             }
         };
@@ -219,7 +227,8 @@ mod tests {
             (["--cache-size", "much"], "512K"),
             (["--cache-size", "99999999999999G"], "512K"),
             (["--deadline", "read"], "read=60s"),
-            (["--deadline", "write=3s"], "lookup"),
+            (["--deadline", "truth=3s"], "lookup"),
+            (["--deadline", "read=none"], "500ms"),
             (["--deadline", "read=0"], "500ms"),
             (["--deadline", "read=3 fortnights"], "500ms"),
         ] {
@@ -233,9 +242,15 @@ mod tests {
         let mut wishes = read(&[]).unwrap();
         assert!(wishes.keep_before(Duration::from_mins(1)));
         assert_eq!(wishes.deadlines.read, Duration::from_secs(50));
+        assert_eq!(wishes.deadlines.write, Some(Duration::from_secs(50)));
         assert_eq!(wishes.deadlines.lookup, Deadlines::default().lookup);
         assert!(!wishes.keep_before(Duration::from_mins(1)));
         assert!(wishes.keep_before(Duration::from_secs(5)));
         assert_eq!(wishes.deadlines.read, Duration::from_secs(1));
+        // Who wants to wait for ever cannot where the kernel does not.
+        let mut patient = read(&["--deadline", "write=none"]).unwrap();
+        assert_eq!(patient.deadlines.write, None);
+        assert!(patient.keep_before(Duration::from_hours(1)));
+        assert_eq!(patient.deadlines.write, Some(Duration::from_secs(3_590)));
     }
 }
