@@ -185,6 +185,7 @@ impl<W: Work> Plan<W> {
             waiters: self.waiters.len(),
             held: self.held.as_ref().map_or(0, Held::len),
             flights: self.flights.len(),
+            delayed: self.flights.iter().filter(|(_, flight)| flight.is_delayed()).count(),
             classes: self.queues.counts(),
             objects: self.queues.objects(),
             reserve_left: self.slots.reserve_left(),

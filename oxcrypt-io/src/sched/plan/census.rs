@@ -15,7 +15,9 @@ pub struct Census {
     pub held: usize,
     /// Operations, waiting for a slot or running.
     pub flights: usize,
-    /// The same by class.
+    /// Those of them whose time has not come yet. They are in no class.
+    pub delayed: usize,
+    /// The others by class.
     pub classes: PerClass<Count>,
     /// Files and directories that have any.
     pub objects: usize,

@@ -58,6 +58,10 @@ impl<W: Work> Flight<W> {
         matches!(self.state, State::Running(_))
     }
 
+    pub(super) fn is_delayed(&self) -> bool {
+        matches!(self.state, State::Waiting { wait: Wait::Time(_), .. })
+    }
+
     pub(super) fn run(&mut self) -> Option<&mut Run> {
         match &mut self.state {
             State::Running(run) => Some(run),

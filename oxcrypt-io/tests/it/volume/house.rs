@@ -114,9 +114,9 @@ impl House {
         self.storage.counts().of(Method::ReadAt)
     }
 
-    /// Waits until nothing runs or waits any more.
+    /// Waits until nothing runs or waits any more, but for its time.
     pub(crate) fn settle(&self) {
-        while self.volume.snapshot().census.flights > 0 {
+        while self.volume.snapshot().census.classes.iter().any(|count| count.waiting + count.running > 0) {
             thread::yield_now();
         }
     }
