@@ -216,3 +216,27 @@ fn what_was_synced_before_a_write_is_there_after_it_was_lost() {
         },
     );
 }
+
+#[test]
+fn regression_a_synced_directory_survives_however_much_else_was_made_and_not_synced() {
+    let storage = Lab::GCM.filled(|vault| drop(make_dir(vault, "crowd").unwrap()));
+    let vault = lab::open(&storage);
+    let crowd = find(&vault, "crowd").unwrap();
+    for number in 0..4_200 {
+        drop(vault.create(&crowd, &lab::name(&number.to_string()), Instant::now()).unwrap());
+    }
+    let long = long("d");
+    for path in ["dir", &long, "dir/inside"] {
+        make_dir(&vault, path).unwrap();
+    }
+    vault.sync_dir(&find(&vault, "dir").unwrap()).unwrap();
+    vault.sync_dir(&vault.root()).unwrap();
+    for seed in 0..20 {
+        let image = storage.crash_image(usize::MAX, Crash::PowerLoss { seed });
+        let vault = lab::open(&std::sync::Arc::new(image));
+        for path in ["dir", &long, "dir/inside"] {
+            let dir = find(&vault, path).unwrap();
+            assert!(vault.list(&dir, Instant::now()).is_ok(), "{path} with seed {seed}");
+        }
+    }
+}
