@@ -29,6 +29,9 @@ pub(crate) const NAME_FILE: &str = "name.c9s";
 
 /// The longest `name.c9s` that any client reads, in bytes.
 pub(crate) const MAX_NAME_FILE_LEN: usize = 10 * 1024;
+/// The longest name that an entry can have, in bytes: encrypted, behind 16 bytes of synthetic IV and in Base64url, it fits
+/// into a `name.c9s`.
+pub(crate) const MAX_NAME_LEN: usize = (MAX_NAME_FILE_LEN - ENTRY_SUFFIX.len()) / 4 * 3 - 16;
 /// The shortest host name that can be an entry: 16 bytes of synthetic IV in Base64url, and the suffix.
 pub(crate) const MIN_ENTRY_LEN: usize = 28;
 

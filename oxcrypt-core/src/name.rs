@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error;
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfd_quick};
 
 use crate::error::{Error, ErrorKind};
 
@@ -47,6 +47,11 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether another text may mean this name: one in another normal form.
+    pub(crate) fn has_other_forms(&self) -> bool {
+        is_nfd_quick(self.0.chars()) != IsNormalized::Yes
     }
 }
 

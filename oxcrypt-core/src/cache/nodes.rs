@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::changes::{Changes, Ticket};
 use super::known_listing::KnownListing;
 use super::{ClockCache, WeakTable};
+use crate::ciphertext_path::MAX_NAME_LEN;
 use crate::error::{ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
@@ -76,6 +77,9 @@ impl NodeCache {
     /// What is known of `name` in `dir`: a node, or that there is none.
     pub(crate) fn lookup(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Probe<Result<Arc<Node>>> {
         let Some(id) = dir.dir_id() else { return Probe::Ready(Err(ErrorKind::NotADirectory.into())) };
+        if name.as_str().len() > MAX_NAME_LEN {
+            return Probe::Ready(Err(ErrorKind::NameTooLong.into()));
+        }
         let known =
             self.entries.get(&(id.clone(), name.clone())).filter(|known| self.is_fresh(known.since, now));
         // What was learnt of the name itself stands until a later listing says otherwise.

@@ -7,9 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Sighting, Subject, Tree, directory_id, made, missing_content_dir};
+use super::{Sighting, Subject, Tree, Waits, directory_id, made, missing_content_dir};
 use crate::chunk::PAYLOAD_LEN;
-use crate::ciphertext_path::{CiphertextPath, MAX_NAME_FILE_LEN, NAME_FILE};
+use crate::ciphertext_path::{CiphertextPath, MAX_NAME_LEN, NAME_FILE};
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
@@ -57,7 +57,7 @@ impl Tree {
         let id = DirId::generate();
         let what = What::Directory(id.clone());
         // Nobody knows this id, so nobody minds that it has a content directory before anything is decided.
-        self.expect_free(dir, name, now)?;
+        self.expect_free(dir, name, now, Waits::ForTurn)?;
         let path = content_dir::create(&*self.storage, &self.names, self.combo, &self.key, &id)?;
         let ticket = self.cache.look_at_directory(&id, now);
         let metadata = made::give_to_folder(&*self.storage, &path, made).map_err(|error| {
@@ -128,7 +128,7 @@ impl Tree {
         let id = directory_id(dir)?;
         let new = self.new_entry(id, name, what)?;
         let _turn = self.turns.alone(Subject::Directory(id.clone()));
-        self.expect_free(dir, name, now)?;
+        self.expect_free(dir, name, now, Waits::ForNothing)?;
         let change = self.cache.begin_change(&[(dir, name)], now);
         self.make_folder(&new)?;
         let type_file = new.stored.type_file(what);
@@ -141,21 +141,30 @@ impl Tree {
         Ok((node, made))
     }
 
-    /// Refuses a name that is known to be taken. Where nothing is known, storage tells.
-    fn expect_free(&self, dir: &Arc<Node>, name: &Name, now: Instant) -> Result<()> {
+    /// Refuses a name that is known to be taken, or cannot be one. Where nothing is known, storage tells when it is asked
+    /// to make it; but a name that may be there in another normal form is looked for.
+    fn expect_free(&self, dir: &Arc<Node>, name: &Name, now: Instant, waits: Waits) -> Result<()> {
         directory_id(dir)?;
-        match self.cache.lookup(dir, name, now) {
-            Probe::Ready(Ok(_)) => Err(ErrorKind::AlreadyExists.into()),
-            _ => Ok(()),
+        let known = match self.cache.lookup(dir, name, now) {
+            Probe::Ready(known) => known,
+            Probe::Absent if name.has_other_forms() => {
+                self.look_up(dir, name, now, waits).map(|(node, _)| node)
+            }
+            Probe::Absent => return Ok(()),
+        };
+        match known {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     /// How an entry of this name and kind is to be stored in `dir`.
     pub(super) fn new_entry(&self, dir: &DirId, name: &Name, what: &What) -> Result<NewEntry> {
-        let (mut stored, long) = self.spell_with_long_name(dir, name);
-        if long.as_ref().is_some_and(|long| long.len() > MAX_NAME_FILE_LEN) {
+        if name.as_str().len() > MAX_NAME_LEN {
             return Err(ErrorKind::NameTooLong.into());
         }
+        let (mut stored, long) = self.spell_with_long_name(dir, name);
         if long.is_none() && *what != What::File {
             stored.shape = Shape::Folder;
         }

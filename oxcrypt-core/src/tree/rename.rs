@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::remove::{lies_within, stored_of};
 use super::turns::Turn;
-use super::{Subject, Tree, directory_id};
+use super::{Subject, Tree, Waits, directory_id};
 use crate::cache::OwnChange;
 use crate::ciphertext_path::CiphertextPath;
 use crate::content_dir;
@@ -68,7 +68,7 @@ impl Tree {
         }
         let target = match (replace, self.cache.lookup(to.0, to.1, now)) {
             // Storage tells when it comes to that.
-            (Replace::Never, Probe::Absent) => None,
+            (Replace::Never, Probe::Absent) if !to.1.has_other_forms() => None,
             _ => self.find_target(to, now)?,
         };
         match (&target, replace) {
@@ -135,13 +135,21 @@ impl Tree {
 
     /// The entry that has the new name, unless memory knows that there is none. Where it does not, storage is asked under
     /// the name's own spelling alone: what a scan would show under it besides is shown under another name then. What lies
-    /// there and says that it is another entry is not replaced.
+    /// there and says that it is another entry is not replaced. A name that may be there in another normal form is looked
+    /// for like any.
     fn find_target(&self, (dir, name): Place<'_>, now: Instant) -> Result<Option<Arc<Node>>> {
         match self.cache.lookup(dir, name, now) {
             Probe::Ready(Ok(node)) => return Ok(Some(node)),
             Probe::Ready(Err(error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Probe::Ready(Err(error)) => return Err(error),
             Probe::Absent => {}
+        }
+        if name.has_other_forms() {
+            return match self.look_up(dir, name, now, Waits::ForNothing) {
+                Ok((node, _)) => Ok(Some(node)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            };
         }
         let id = directory_id(dir)?;
         let Some((stored, what, _)) = self.inspect(&self.spell(id, name))? else { return Ok(None) };

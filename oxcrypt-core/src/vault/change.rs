@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Vault;
+use crate::ciphertext_path::MAX_NAME_LEN;
 use crate::error::{ErrorKind, Result};
 use crate::file::{File, ResidentFile};
 use crate::name::Name;
@@ -217,6 +218,9 @@ impl Vault {
         now: Instant,
     ) -> Result<()> {
         self.expect_writable()?;
+        if [from.1, to.1].iter().any(|name| name.as_str().len() > MAX_NAME_LEN) {
+            return Err(ErrorKind::NameTooLong.into());
+        }
         if replace == Replace::Always {
             self.flush_before_replacing(from, to, now)?;
         }

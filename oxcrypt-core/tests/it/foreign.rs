@@ -245,3 +245,71 @@ fn paths_of(storage: &dyn BlockStorage) -> Vec<String> {
     paths.sort();
     paths
 }
+
+#[test]
+fn nothing_is_made_beside_an_entry_that_is_stored_in_another_normal_form() {
+    for lab in [Lab::GCM, Lab::SHORT] {
+        for (stored, shown) in spellings(lab) {
+            let make: [fn(&Vault, &str) -> oxcrypt_core::Result<()>; 4] = [
+                |vault, path| lab::create(vault, path).map(drop),
+                |vault, path| lab::make_dir(vault, path).map(drop),
+                |vault, path| lab::make_symlink(vault, path, "target").map(drop),
+                |vault, path| lab::rename(vault, "b", path, Replace::Never),
+            ];
+            for make in make {
+                // Nobody has looked.
+                let scene = Scene::new(lab, |builder, _| {
+                    builder.file(&DirId::root(), &stored, b"content").unwrap();
+                    builder.file(&DirId::root(), "b", b"other").unwrap();
+                });
+                let refused = make(&scene.vault, &shown).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+                scene.expect(&["b", &shown]);
+                scene.expect_sound();
+            }
+            let scene = Scene::new(lab, |builder, _| {
+                builder.file(&DirId::root(), &stored, b"content").unwrap();
+                builder.file(&DirId::root(), "b", b"other").unwrap();
+            });
+            lab::rename(&scene.vault, "b", &shown, Replace::Always).unwrap();
+            scene.expect(&[&shown]);
+            scene.expect_sound();
+        }
+    }
+}
+
+/// A sync client makes the folder first, and brings what makes it an entry later.
+#[test]
+fn an_entry_that_does_not_say_yet_what_it_is_stays_as_it_is() {
+    let names = ["name".to_owned(), "n".repeat(200)];
+    for name in &names {
+        let fill = |builder: &VaultBuilder<'_>, storage: &MemoryStorage| {
+            builder.file(&DirId::root(), "b", b"other").unwrap();
+            let file = builder.file(&DirId::root(), &"n".repeat(200), b"").unwrap();
+            if name.len() > 100 {
+                storage.remove(&file, EntryKind::File).unwrap();
+            } else {
+                let folder = file.parent().unwrap();
+                storage.remove(&file, EntryKind::File).unwrap();
+                storage.remove(&folder.join("name.c9s").unwrap(), EntryKind::File).unwrap();
+                storage.remove(&folder, EntryKind::Directory).unwrap();
+                storage.create_dir(&builder.spell(&DirId::root(), name).0).unwrap();
+            }
+        };
+        let change: [fn(&Vault, &str) -> oxcrypt_core::Result<()>; 6] = [
+            |vault, path| lab::create(vault, path).map(drop),
+            |vault, path| lab::make_dir(vault, path).map(drop),
+            |vault, path| lab::make_symlink(vault, path, "target").map(drop),
+            |vault, path| lab::rename(vault, "b", path, Replace::Always),
+            lab::remove,
+            lab::remove_dir,
+        ];
+        for change in change {
+            let scene = Scene::new(Lab::GCM, fill);
+            let before = scene.lab.check(&*scene.storage);
+            let kind = change(&scene.vault, name).unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Incomplete | ErrorKind::AlreadyExists), "{kind:?}");
+            assert_eq!(scene.lab.check(&*scene.storage), before);
+        }
+    }
+}

@@ -141,3 +141,35 @@ fn what_cannot_be_read_of_a_stale_file_is_counted_and_is_zeros_in_the_copy() {
         assert!(!Arc::ptr_eq(&find(&vault, "file").unwrap(), file.node()));
     }
 }
+
+/// The longest name whose encrypted form a `name.c9s` can hold.
+const LONGEST_NAME: usize = 7_661;
+
+#[test]
+fn a_name_that_no_entry_can_have_is_refused_and_storage_is_not_asked() {
+    let (storage, vault) = vault();
+    drop(lab::put(&vault, "file", b"content"));
+    let longest = "n".repeat(LONGEST_NAME);
+    drop(lab::put(&vault, &longest, b"content"));
+    assert_eq!(lab::read(&lab::open(&storage), &longest).unwrap(), b"content");
+    let (root, now) = (vault.root(), Instant::now());
+    for len in [LONGEST_NAME + 1, 1 << 20] {
+        let name = lab::name(&"n".repeat(len));
+        let calls = storage.counts().total();
+        let always = oxcrypt_core::storage::Replace::Always;
+        let refused = [
+            vault.lookup(&root, &name, now).map(drop),
+            vault.create(&root, &name, now).map(drop),
+            vault.make_dir(&root, &name, now).map(drop),
+            vault.make_symlink(&root, &name, "target", now).map(drop),
+            vault.remove(&root, &name, now),
+            vault.remove_dir(&root, &name, now),
+            vault.rename((&root, &lab::name("file")), (&root, &name), always, now),
+            vault.rename((&root, &name), (&root, &lab::name("file")), always, now),
+        ];
+        for (number, result) in refused.into_iter().enumerate() {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::NameTooLong, "number {number}");
+        }
+        assert_eq!(storage.counts().total(), calls);
+    }
+}
