@@ -18,6 +18,7 @@ mod content;
 mod context;
 mod failure;
 mod flight;
+mod gone;
 mod read;
 mod registry;
 mod resident;

@@ -214,11 +214,12 @@ impl Vault {
         }
     }
 
-    /// Tells length and times. Opens nothing, so it causes no download.
+    /// Tells length, times, mode and owner. Opens nothing, so it causes no download. Of a file that is gone and open it
+    /// tells what memory knows: storage has no name for it any more.
     ///
     /// # Errors
     ///
-    /// `NotFound` if a file or link is gone, `Incomplete` if a directory's content directory is; else what the storage
+    /// `NotFound` if a file or link is gone and nobody has it open, `Incomplete` if a directory's content directory is; else what the storage
     /// says.
     pub fn attributes(&self, node: &Arc<Node>, now: Instant) -> Result<NodeAttributes> {
         match self.resident.attributes(node, now) {

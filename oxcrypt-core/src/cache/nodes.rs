@@ -160,6 +160,17 @@ impl NodeCache {
         self.fresh(self.attributes.get(&node.id), now)
     }
 
+    /// What was last known of a node, however long ago.
+    pub(crate) fn last_attributes(&self, node: &Node) -> Option<NodeAttributes> {
+        self.attributes.get(&node.id).map(|known| known.value)
+    }
+
+    /// Takes note that a node is gone: nothing is to be known of it by its number.
+    pub(crate) fn forget_gone(&self, node: &Node) {
+        self.attributes.remove(&node.id);
+        self.targets.remove(&node.id);
+    }
+
     pub(crate) fn target(&self, node: &Node, now: Instant) -> Option<LinkTarget> {
         self.fresh(self.targets.get(&node.id), now)
     }

@@ -66,7 +66,6 @@ impl OwnChange<'_> {
     pub(crate) fn removed(mut self, node: &Arc<Node>) {
         self.is_known = true;
         self.disappeared(node);
-        self.cache.attributes.remove(&node.id());
         node.put(Place::Gone);
     }
 
@@ -79,7 +78,6 @@ impl OwnChange<'_> {
         // Whoever looks for the name meanwhile finds one or the other.
         self.appeared(node, to);
         if let Some(replaced) = replaced {
-            self.cache.attributes.remove(&replaced.id());
             replaced.put(Place::Gone);
         }
     }

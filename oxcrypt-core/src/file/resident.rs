@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) lost_durability: Option<Arc<Error>>,
     /// Reads of storage under way.
     pub(super) flights: Vec<Arc<Flight>>,
+    /// What the file is like, apart from what is unsaved, since it has no name any more.
+    pub(super) gone: Option<NodeAttributes>,
 }
 
 /// A read of storage that has begun, with the content as it was then.
@@ -55,8 +57,13 @@ impl ResidentFile {
         metadata: &Metadata,
     ) -> Self {
         let content = Content::new(layout, chunks.new_content(), metadata);
-        let state =
-            State { content, unsaved: Unsaved::default(), lost_durability: None, flights: Vec::new() };
+        let state = State {
+            content,
+            unsaved: Unsaved::default(),
+            lost_durability: None,
+            flights: Vec::new(),
+            gone: None,
+        };
         Self { layout, chunks, budget, state: RwLock::new(state) }
     }
 
@@ -154,21 +161,7 @@ impl ResidentFile {
 
     /// What the file is like: as long as anything of it is unsaved, what memory knows of it, and else what storage told.
     pub(crate) fn as_written(&self, told: NodeAttributes) -> NodeAttributes {
-        let state = self.state();
-        if !state.is_unsaved() {
-            return told;
-        }
-        let written = state.unsaved.written;
-        let set = state.unsaved.times.as_ref();
-        NodeAttributes {
-            len: state.content.len,
-            torn: state.content.torn,
-            modified: set.and_then(|set| set.modified).or(written).or(told.modified),
-            // Storage knows of changes of its own, of mode and owner.
-            changed: written.max(told.changed),
-            accessed: set.and_then(|set| set.accessed).or(told.accessed),
-            ..told
-        }
+        self.state().as_written(told)
     }
 
     pub(super) fn content(&self) -> Content {
@@ -328,6 +321,23 @@ impl ResidentFile {
 }
 
 impl State {
+    pub(super) fn as_written(&self, told: NodeAttributes) -> NodeAttributes {
+        if !self.is_unsaved() {
+            return told;
+        }
+        let written = self.unsaved.written;
+        let set = self.unsaved.times.as_ref();
+        NodeAttributes {
+            len: self.content.len,
+            torn: self.content.torn,
+            modified: set.and_then(|set| set.modified).or(written).or(told.modified),
+            // Storage knows of changes of its own, of mode and owner.
+            changed: written.max(told.changed),
+            accessed: set.and_then(|set| set.accessed).or(told.accessed),
+            ..told
+        }
+    }
+
     pub(super) fn is_unsaved(&self) -> bool {
         !self.unsaved.is_settled() || self.content.len > self.content.valid && self.content.torn.is_none()
     }

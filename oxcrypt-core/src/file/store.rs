@@ -364,13 +364,6 @@ impl ResidentFile {
         }
     }
 
-    /// Everything is stored, in a file that has no entry any more.
-    fn settle_unseen(&self) {
-        let mut state = self.state_mut();
-        state.unsaved.is_unasked = false;
-        state.unsaved.times = None;
-    }
-
     /// Everything but what has been written since is stored in another file, under another header. `change_handle` goes
     /// over to that: in the same step, or a read would be judged that took the content of one from the other.
     pub(super) fn moved_to<T>(

@@ -54,6 +54,7 @@ impl Tree {
         self.remove_type_file(&stored, &node.what)?;
         change.removed(&node);
         self.let_go(&node);
+        self.cache.forget_gone(&node);
         self.cache.forget_listing(id);
         self.remove_folder(&stored)
     }

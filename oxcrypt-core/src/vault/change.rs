@@ -83,7 +83,8 @@ impl Vault {
 
     /// Sets times, mode and owner of what storage has of an entry, as far as they are given: of the ciphertext file of a
     /// file or link, of the content directory of a directory. Of a file that is not all in storage the times are set
-    /// once it is.
+    /// once it is; a later write makes that of the content void. Of a file that is gone and open they are set in memory,
+    /// for those who have it open.
     ///
     /// # Errors
     ///
@@ -100,7 +101,14 @@ impl Vault {
         if change == Attributes::default() {
             return Ok(());
         }
-        let metadata = self.tree.set_attributes(node, &change)?;
+        let metadata = match self.tree.set_attributes(node, &change) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let gone = self.resident.gone_file(node).filter(|_| error.kind() == ErrorKind::NotFound);
+                let known = self.resident.nodes.last_attributes(node);
+                return gone.map_or(Err(error), |file| file.set_when_gone(&change, known));
+            }
+        };
         self.resident.registry.touched(node.id(), &metadata);
         self.resident.nodes.adopt_attributes(node, &self.tree.attributes_from(node, &metadata), now);
         Ok(())
@@ -250,8 +258,12 @@ impl Vault {
         unsaved.into_iter().map(file).try_for_each(|file| file.flush(now).map(drop))
     }
 
-    /// A node is gone.
+    /// A node is gone. Whoever has it open may ask what it is like.
     fn forget(&self, node: &Node) {
+        if let Some(file) = self.resident.gone_file(node) {
+            file.went(self.resident.nodes.last_attributes(node));
+        }
+        self.resident.nodes.forget_gone(node);
         self.resident.registry.removed(node.id());
         self.files.removed(node);
     }

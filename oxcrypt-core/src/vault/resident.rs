@@ -50,10 +50,19 @@ impl Resident {
         dir.dir_id().and_then(|id| self.nodes.listing(id, now)).into()
     }
 
-    /// As [`Vault::attributes`], if memory has fresh ones.
+    /// As [`Vault::attributes`], if memory has fresh ones. Of a file that is gone and open it always has.
     #[must_use]
     pub fn attributes(&self, node: &Node, now: Instant) -> Probe<NodeAttributes> {
+        if node.is_gone() {
+            let file = self.gone_file(node);
+            return file.map(|file| file.attributes_when_gone(self.nodes.last_attributes(node))).into();
+        }
         self.nodes.attributes(node, now).map(|attributes| self.as_written(node, attributes)).into()
+    }
+
+    /// What memory has of a file that is gone, as long as somebody has it open.
+    pub(super) fn gone_file(&self, node: &Node) -> Option<Arc<ResidentFile>> {
+        if node.kind() == NodeKind::File && node.is_gone() { self.registry.get(node.id()) } else { None }
     }
 
     /// While anything of a file is unsaved, its length and times are those in memory.

@@ -13,6 +13,7 @@ mod damaged;
 mod file_model;
 mod fixtures;
 mod foreign;
+mod gone;
 mod growing;
 mod half_done;
 mod hostile;
