@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::storage::{Attributes, LocalStorage};
+use oxcrypt_core::storage::{Attributes, BlockStorage, Gate, LocalStorage, Method, Replace, Verdict};
 use oxcrypt_core::{File, Vault, VaultOptions};
 
 use crate::lab::{self, Lab, at, find, flush};
@@ -151,4 +151,66 @@ fn a_mode_that_is_set_changes_when_a_file_was_changed_and_not_when_it_was_writte
         // The host's clock may be coarse.
         assert!(after.changed.unwrap() >= before.changed.unwrap());
     }
+}
+
+/// What a program does to a directory to change what is in it.
+type Act = (&'static str, fn(&Vault));
+
+#[test]
+fn a_directory_shows_at_once_when_what_is_in_it_was_changed() {
+    let host = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::open(host.path()).unwrap();
+    drop(Lab::SHORT.make(&storage));
+    // Memory believes what it knows.
+    let vault = lab::open(&Arc::new(storage));
+    let dirs = ["dir", "other"].map(|path| lab::make_dir(&vault, path).unwrap());
+    let acts: [Act; 11] = [
+        ("create", |vault| drop(lab::put(vault, "dir/file", b"x"))),
+        ("create, long", |vault| drop(lab::put(vault, "dir/a longer name", b"x"))),
+        ("make a directory", |vault| drop(lab::make_dir(vault, "dir/sub").unwrap())),
+        ("make a link", |vault| drop(lab::make_symlink(vault, "dir/link", "target").unwrap())),
+        ("rename", |vault| lab::rename(vault, "dir/file", "dir/moved", Replace::Never).unwrap()),
+        ("lengthen", |vault| lab::rename(vault, "dir/moved", "dir/moved elsewhere", Replace::Never).unwrap()),
+        ("shorten", |vault| lab::rename(vault, "dir/moved elsewhere", "dir/file", Replace::Never).unwrap()),
+        ("replace", |vault| lab::rename(vault, "dir/file", "dir/a longer name", Replace::Always).unwrap()),
+        ("remove a link", |vault| lab::remove(vault, "dir/link").unwrap()),
+        ("remove a directory", |vault| lab::remove_dir(vault, "dir/sub").unwrap()),
+        ("move away", |vault| lab::rename(vault, "dir/a longer name", "other/x", Replace::Never).unwrap()),
+    ];
+    for (what, act) in acts {
+        let times = Attributes { modified: Some(at(1_000)), ..Attributes::default() };
+        for dir in &dirs {
+            vault.set_attributes(dir, &times, Instant::now()).unwrap();
+        }
+        let modified = |dir| vault.attributes(dir, Instant::now()).unwrap().modified.unwrap();
+        assert_eq!(modified(&dirs[0]), at(1_000));
+        act(&vault);
+        assert!(modified(&dirs[0]) > at(1_000), "{what}");
+        assert_eq!(modified(&dirs[1]) > at(1_000), what == "move away", "{what}");
+    }
+}
+
+#[test]
+fn regression_what_was_told_of_a_directory_before_it_was_changed_is_not_kept() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::make_dir(vault, "dir").unwrap()));
+    let vault = lab::open(&storage);
+    let dir = find(&vault, "dir").unwrap();
+    let content_dir = vault.content_path(&dir);
+    let gate = Arc::new(Gate::default());
+    let (held, path) = (Arc::clone(&gate), content_dir.clone());
+    storage.on_call(move |call| match call.method {
+        Method::Metadata if call.path == path => Verdict::HoldAfter(0, Arc::clone(&held)),
+        _ => Verdict::Pass,
+    });
+    std::thread::scope(|scope| {
+        let old = scope.spawn(|| vault.attributes(&dir, Instant::now()).unwrap());
+        gate.wait_for(1);
+        drop(lab::create(&vault, "dir/new").unwrap());
+        // The host does this by itself.
+        let times = Attributes { modified: Some(at(7)), ..Attributes::default() };
+        storage.set_attributes(&content_dir, &times).unwrap();
+        gate.open();
+        assert_eq!(old.join().unwrap().modified, None);
+    });
+    assert_eq!(vault.attributes(&dir, Instant::now()).unwrap().modified, Some(at(7)));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oxcrypt_core::storage::{Crash, Replace};
+use oxcrypt_core::storage::{Attributes, Crash, Replace};
 use oxcrypt_core::{NodeKind, Vault, VaultOptions};
 
 use super::{Remains, Tree, Want, interrupt, is};
@@ -98,6 +98,57 @@ fn a_link_that_is_being_made_is_there_or_is_not() {
             assert_eq!(lab::read(vault, "old").unwrap(), OLD, "{}", remains.place);
         });
     }
+}
+
+/// Makes an entry of this kind, with a mode and an owner.
+fn make_with(vault: &Vault, kind: NodeKind, name: &str) {
+    let made = Attributes { mode: Some(0o700), uid: Some(7), gid: Some(7), ..Attributes::default() };
+    let (root, name, now) = (vault.root(), lab::name(name), Instant::now());
+    match kind {
+        NodeKind::File => drop(vault.create_with(&root, &name, &made, now).unwrap()),
+        NodeKind::Directory => drop(vault.make_dir_with(&root, &name, &made, now).unwrap()),
+        NodeKind::Symlink => drop(vault.make_symlink_with(&root, &name, "target", &made, now).unwrap()),
+    }
+}
+
+#[test]
+fn what_is_being_made_with_a_mode_and_an_owner_is_there_or_is_not() {
+    let kinds = [
+        (NodeKind::File, Want::File(b""), What::EmptyFile),
+        (NodeKind::Directory, Want::Directory, What::EmptyDirFile),
+        (NodeKind::Symlink, Want::Link("target"), What::HalfLink),
+    ];
+    for name in ["new", &long("n")] {
+        for (kind, want, also) in &kinds {
+            Change {
+                fill: &|_| {},
+                act: &|vault| make_with(vault, *kind, name),
+                states: &[&[], &[(name, want.clone())]],
+                also: &[*also],
+            }
+            .check(Lab::GCM, |_, _| {});
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_is_there_has_the_mode_that_it_was_made_with() {
+    let made = Attributes { mode: Some(0o700), ..Attributes::default() };
+    let act = |vault: &Vault| {
+        vault.make_dir_with(&vault.root(), &lab::name("new"), &made, Instant::now()).unwrap();
+    };
+    interrupt(
+        Lab::GCM,
+        |_| {},
+        act,
+        |remains| {
+            let vault = remains.open();
+            if let (true, Ok(node)) = (remains.is_kill, find(&vault, "new")) {
+                let owner = vault.attributes(&node, Instant::now()).unwrap().owner;
+                assert_eq!(owner.map(|owner| owner.mode), Some(0o700), "{}", remains.place);
+            }
+        },
+    );
 }
 
 #[test]
