@@ -8,7 +8,7 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::crypto::UndecryptableName;
 use crate::error::ErrorKind;
 use crate::name::Name;
-use crate::node::{NodeKind, Shape, Stored};
+use crate::node::{NodeKind, Shape, Spelling};
 
 /// The entries of a directory at one moment, in the order of the names shown.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub(crate) name: Name,
-    pub(crate) stored: Stored,
+    pub(crate) stored: Spelling,
     pub(crate) canonical: bool,
     /// When the storage was asked.
     pub(crate) since: Instant,

@@ -65,7 +65,7 @@ pub(crate) enum Place {
 pub(crate) struct At {
     pub(crate) parent: Arc<Node>,
     pub(crate) name: Name,
-    pub(crate) stored: Stored,
+    pub(crate) stored: Spelling,
 }
 
 /// What a node is, with what names its content.
@@ -78,7 +78,7 @@ pub(crate) enum What {
 
 /// How the host spells an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct Spelling {
     /// The entry in its parent's content directory.
     pub(crate) path: CiphertextPath,
     pub(crate) shape: Shape,
@@ -246,7 +246,7 @@ impl Node {
     }
 }
 
-impl Stored {
+impl Spelling {
     /// The file that makes the entry what it is: of a file, its content.
     pub(crate) fn type_file(&self, what: &What) -> CiphertextPath {
         match (what, self.shape) {

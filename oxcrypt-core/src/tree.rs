@@ -13,7 +13,7 @@ use crate::content_dir;
 use crate::crypto::{CipherCombo, MasterKey, NameCipher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeKind, Shape, Stored, What};
+use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeKind, Shape, Spelling, What};
 use crate::small_file;
 use crate::storage::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
 
@@ -248,19 +248,19 @@ impl Tree {
     }
 
     /// How this crate would store `name` in `dir`: where it is a folder and where a file is for the host to tell.
-    fn spell(&self, dir: &DirId, name: &Name) -> Stored {
+    fn spell(&self, dir: &DirId, name: &Name) -> Spelling {
         self.spell_with_long_name(dir, name).0
     }
 
     /// As [`spell`](Self::spell), with what `name.c9s` says where the name is shortened.
-    fn spell_with_long_name(&self, dir: &DirId, name: &Name) -> (Stored, Option<String>) {
+    fn spell_with_long_name(&self, dir: &DirId, name: &Name) -> (Spelling, Option<String>) {
         let content_dir = self.content_dir(dir);
         let long = self.names.encrypt(name.as_str(), dir) + ENTRY_SUFFIX;
         if long.len() > self.shortening_threshold {
             let path = content_dir.push(&shortened(&long));
-            (Stored { path, shape: Shape::Shortened }, Some(long))
+            (Spelling { path, shape: Shape::Shortened }, Some(long))
         } else {
-            (Stored { path: content_dir.push(&long), shape: Shape::Plain }, None)
+            (Spelling { path: content_dir.push(&long), shape: Shape::Plain }, None)
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::ciphertext_path::MAX_NAME_LEN;
 use crate::error::{ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeId, Place, Stored, What};
+use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeId, Place, Spelling, What};
 use crate::probe::Probe;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -181,7 +181,7 @@ impl NodeCache {
         &self,
         parent: &Arc<Node>,
         name: &Name,
-        stored: &Stored,
+        stored: &Spelling,
         what: &What,
         since: Instant,
     ) -> Arc<Node> {
@@ -301,7 +301,7 @@ pub(super) fn content_of<'a>(dir: &'a DirId, name: &'a Name) -> (&'static str, &
 }
 
 /// What is known of a name weighs so much, besides bookkeeping.
-pub(super) fn weight_of(name: &Name, stored: &Stored) -> usize {
+pub(super) fn weight_of(name: &Name, stored: &Spelling) -> usize {
     NODE + name.as_str().len() + stored.path.as_str().len()
 }
 
@@ -310,6 +310,6 @@ fn key_of(node: &Node) -> Option<Key> {
     Some((at.parent.dir_id()?.clone(), at.name))
 }
 
-fn is_at(node: &Node, stored: &Stored) -> bool {
+fn is_at(node: &Node, stored: &Spelling) -> bool {
     node.at().is_some_and(|at| at.stored == *stored)
 }

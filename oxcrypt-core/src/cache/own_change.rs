@@ -7,7 +7,7 @@ use super::NodeCache;
 use super::nodes::{BOOKKEEPING, Key, Stamped, content_of, weight_of};
 use crate::listing::Found;
 use crate::name::{DirId, Name};
-use crate::node::{At, Node, Place, Stored, What};
+use crate::node::{At, Node, Place, Spelling, What};
 
 /// While it lives, nothing that storage says of its names is taken. One that is dropped without a word about how it
 /// ended leaves nothing known of them.
@@ -53,7 +53,7 @@ impl NodeCache {
 
 impl OwnChange<'_> {
     /// The entry was made: its node, which nobody has seen before.
-    pub(crate) fn created(mut self, dir: &Arc<Node>, name: &Name, stored: Stored, what: What) -> Arc<Node> {
+    pub(crate) fn created(mut self, dir: &Arc<Node>, name: &Name, stored: Spelling, what: What) -> Arc<Node> {
         let at = At { parent: Arc::clone(dir), name: name.clone(), stored };
         let node = Arc::new(self.cache.new_node(what, at.clone()));
         node.made();

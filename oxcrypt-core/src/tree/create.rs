@@ -13,7 +13,7 @@ use crate::ciphertext_path::{CiphertextPath, MAX_NAME_LEN, NAME_FILE};
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{LinkTarget, Node, Shape, Stored, What};
+use crate::node::{LinkTarget, Node, Shape, Spelling, What};
 use crate::probe::Probe;
 use crate::small_file;
 use crate::storage::{Attributes, BlockFile, EntryKind, Metadata};
@@ -26,7 +26,7 @@ pub(crate) type MadeDir = (Arc<Node>, Option<Sighting>);
 
 /// How an entry that does not exist yet is going to be stored.
 pub(super) struct NewEntry {
-    pub(super) stored: Stored,
+    pub(super) stored: Spelling,
     /// What `name.c9s` is to say, where the name is shortened.
     long: Option<String>,
 }

@@ -10,7 +10,7 @@ use crate::content_dir::DIR_ID_FILE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_files::sync_dir;
 use crate::name::DirId;
-use crate::node::{Node, NodeId, Shape, Stored, What};
+use crate::node::{Node, NodeId, Shape, Spelling, What};
 use crate::storage::{EntryKind, OpenMode};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -123,7 +123,7 @@ impl Tree {
     }
 
     /// The folder of an entry, with what makes it that.
-    fn sync_folder_of(&self, stored: &Stored, what: &What) -> Result<()> {
+    fn sync_folder_of(&self, stored: &Spelling, what: &What) -> Result<()> {
         if *what != What::File {
             self.sync_file(&stored.type_file(what))?;
         }
@@ -188,7 +188,7 @@ impl Tree {
             let shape = if name.ends_with(SHORTENED_SUFFIX) { Shape::Shortened } else { Shape::Folder };
             let is_entry = name.ends_with(SHORTENED_SUFFIX) || name.ends_with(ENTRY_SUFFIX);
             let Some(path) = content_dir.join(name).filter(|_| is_entry) else { continue };
-            match self.inspect(&Stored { path, shape }) {
+            match self.inspect(&Spelling { path, shape }) {
                 Ok(Some((stored, what, _))) => {
                     if let What::Directory(id) = &what {
                         self.sync_new_content_dir(&self.content_dir(id))?;

@@ -13,14 +13,14 @@ use crate::crypto::UndecryptableName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::{Damage, DamagedEntry, Entry, Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{Shape, Stored};
+use crate::node::{Shape, Spelling};
 use crate::storage::{EntryKind, Listed};
 
 /// A stored entry whose name decrypts, before it is known what it can be shown under.
 struct Decrypted {
     /// The cleartext as stored: not always in NFC, not always legal.
     raw: String,
-    stored: Stored,
+    stored: Spelling,
     /// What a sync client added to the host's name; `None` where the host's name is just as it should be.
     added: Option<String>,
     /// Its folder is named as that of another name would be.
@@ -146,11 +146,11 @@ impl Scan<'_> {
         }
     }
 
-    fn found(&mut self, name: Name, stored: Stored, canonical: bool) {
+    fn found(&mut self, name: Name, stored: Spelling, canonical: bool) {
         self.entries.push(Entry::Sound(Found { name, stored, canonical, since: self.now }));
     }
 
-    fn forbidden(&mut self, stored: Stored) {
+    fn forbidden(&mut self, stored: Spelling) {
         let shown = stored.path.file_name().unwrap_or_default().to_owned();
         self.entries.push(Entry::Damaged(DamagedEntry {
             path: stored.path,
@@ -162,7 +162,7 @@ impl Scan<'_> {
     fn read_plain(&mut self, stem: &str, path: &CiphertextPath, shape: Shape) -> Result<Decrypted, Damage> {
         let (names, dir) = (&self.tree.names, self.dir);
         let decrypted = |raw, added| {
-            let stored = Stored { path: path.clone(), shape };
+            let stored = Spelling { path: path.clone(), shape };
             Ok(Decrypted { raw, stored, added, is_misnamed: false })
         };
         let why = match names.decrypt(stem, dir) {
@@ -188,7 +188,7 @@ impl Scan<'_> {
             Some(suffix) => (Some(suffix.to_owned()), false),
             None => (Some(String::new()), stem.len() == hash.len()),
         };
-        let stored = Stored { path: path.clone(), shape: Shape::Shortened };
+        let stored = Spelling { path: path.clone(), shape: Shape::Shortened };
         Ok(Decrypted { raw, stored, added, is_misnamed })
     }
 

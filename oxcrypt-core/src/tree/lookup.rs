@@ -10,7 +10,7 @@ use crate::ciphertext_path::{CONTENTS_FILE, CiphertextPath, DIR_FILE, SYMLINK_FI
 use crate::error::{Error, ErrorKind, Result};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name};
-use crate::node::{Node, Shape, Stored, What};
+use crate::node::{Node, Shape, Spelling, What};
 use crate::storage::{EntryKind, Metadata};
 
 /// Whether a question that our own changes overtake may wait for the directory's turn.
@@ -24,7 +24,7 @@ pub(super) enum Waits {
 /// What storage, or memory, says of a name.
 enum Answer {
     Known(Arc<Node>),
-    There(Stored, What, Option<Metadata>),
+    There(Spelling, What, Option<Metadata>),
     /// Since then.
     Absent(Instant),
 }
@@ -157,7 +157,7 @@ impl Tree {
 
     /// Whether a shortened entry that was met under the hash of `name` is that entry. One that says it is another is
     /// shown under what it says, and no entry has two names; one that says nothing is believed to be what its hash says.
-    pub(super) fn is_named(&self, stored: &Stored, dir: &DirId, name: &Name) -> bool {
+    pub(super) fn is_named(&self, stored: &Spelling, dir: &DirId, name: &Name) -> bool {
         stored.shape != Shape::Shortened
             || self.read_long_name(dir, &stored.path).map_or(true, |long| long.raw == name.as_str())
     }
@@ -185,7 +185,7 @@ impl Tree {
 
     /// What the host has under a spelling, with the shape it has there; `None` if nothing. Corrects nothing and believes
     /// only what it sees.
-    pub(super) fn inspect(&self, stored: &Stored) -> Result<Option<(Stored, What, Option<Metadata>)>> {
+    pub(super) fn inspect(&self, stored: &Spelling) -> Result<Option<(Spelling, What, Option<Metadata>)>> {
         let path = &stored.path;
         let result = match stored.shape {
             Shape::Plain => self.inspect_plain(path),
@@ -194,7 +194,7 @@ impl Tree {
             }
         };
         match result {
-            Ok((shape, what, metadata)) => Ok(Some((Stored { path: path.clone(), shape }, what, metadata))),
+            Ok((shape, what, metadata)) => Ok(Some((Spelling { path: path.clone(), shape }, what, metadata))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.at(path)),
         }

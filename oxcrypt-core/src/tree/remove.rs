@@ -11,7 +11,7 @@ use crate::ciphertext_path::{
 use crate::content_dir::{self, DIR_ID_FILE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{Node, NodeKind, Shape, Stored, What};
+use crate::node::{Node, NodeKind, Shape, Spelling, What};
 use crate::probe::Probe;
 use crate::storage::{EntryKind, Listed};
 
@@ -114,7 +114,7 @@ impl Tree {
 
     /// Removes what makes the entry what it is: there is none from then on. Looks first whether its folder holds what is
     /// not ours, but for that of a directory, in which nothing else ever was.
-    pub(super) fn remove_type_file(&self, stored: &Stored, what: &What) -> Result<()> {
+    pub(super) fn remove_type_file(&self, stored: &Spelling, what: &What) -> Result<()> {
         let type_file = stored.type_file(what);
         if stored.shape == Shape::Shortened
             || (stored.shape == Shape::Folder && !matches!(what, What::Directory(_)))
@@ -131,7 +131,7 @@ impl Tree {
 
     /// Removes the folder of an entry that is none any more, as far as nothing else is in it. What is left of it is an
     /// entry that does not say what it is.
-    pub(super) fn remove_folder(&self, stored: &Stored) -> Result<()> {
+    pub(super) fn remove_folder(&self, stored: &Spelling) -> Result<()> {
         let path = &stored.path;
         if stored.shape == Shape::Plain {
             return Ok(());
@@ -157,7 +157,7 @@ impl Tree {
     }
 
     /// Removes an entry whole.
-    pub(super) fn remove_entry(&self, stored: &Stored, what: &What) -> Result<()> {
+    pub(super) fn remove_entry(&self, stored: &Spelling, what: &What) -> Result<()> {
         self.remove_type_file(stored, what)?;
         self.remove_folder(stored)
     }
@@ -181,7 +181,7 @@ pub(super) fn lies_within(dir: &Arc<Node>, id: &DirId) -> bool {
     std::iter::once(Arc::clone(dir)).chain(dir.ancestors()).any(|node| node.dir_id() == Some(id))
 }
 
-pub(super) fn stored_of(node: &Node) -> Result<Stored> {
+pub(super) fn stored_of(node: &Node) -> Result<Spelling> {
     node.at().map(|at| at.stored).ok_or_else(|| ErrorKind::InvalidArgument.into())
 }
 

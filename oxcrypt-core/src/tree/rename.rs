@@ -15,7 +15,7 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::content_dir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{At, Node, Shape, Stored, What};
+use crate::node::{At, Node, Shape, Spelling, What};
 use crate::probe::Probe;
 use crate::storage::Replace;
 
@@ -26,7 +26,7 @@ pub(crate) type Place<'p> = (&'p Arc<Node>, &'p Name);
 struct Move<'m> {
     source: Arc<Node>,
     /// How the source is stored.
-    from: Stored,
+    from: Spelling,
     to: Place<'m>,
     change: OwnChange<'m>,
 }
@@ -242,7 +242,7 @@ impl Tree {
     }
 
     /// One file of the storage takes the place of another: all of it in one step.
-    fn replace_type_file(&self, step: Move<'_>, target: &Arc<Node>, there: Stored) -> Result<()> {
+    fn replace_type_file(&self, step: Move<'_>, target: &Arc<Node>, there: Spelling) -> Result<()> {
         let Move { source, from, to: (dir, name), change } = step;
         let path = there.type_file(&target.what);
         self.storage
@@ -261,7 +261,7 @@ impl Tree {
         &self,
         step: Move<'_>,
         target: &Arc<Node>,
-        there: &Stored,
+        there: &Spelling,
         replaced: &What,
     ) -> Result<()> {
         if step.from.shape != Shape::Shortened && there.shape != Shape::Shortened {
@@ -280,11 +280,11 @@ impl Tree {
         &self,
         step: Move<'_>,
         target: &Arc<Node>,
-        there: &Stored,
+        there: &Spelling,
         replaced: &What,
     ) -> Result<()> {
         let Move { source, from, to: (dir, name), change } = step;
-        let at = |path: &CiphertextPath, shape| Stored { path: path.clone(), shape };
+        let at = |path: &CiphertextPath, shape| Spelling { path: path.clone(), shape };
         let to = At { parent: Arc::clone(dir), name: name.clone(), stored: at(&there.path, from.shape) };
         let left = at(&from.path, there.shape);
         if let Err(error) = self.remove_type_file(&left, replaced) {
@@ -336,5 +336,5 @@ impl Tree {
 }
 
 fn placed(at: &At, shape: Shape) -> At {
-    At { stored: Stored { path: at.stored.path.clone(), shape }, ..at.clone() }
+    At { stored: Spelling { path: at.stored.path.clone(), shape }, ..at.clone() }
 }
