@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cache::{NodeCache, Ticket};
+use crate::cache::{ClockCache, NodeCache, Ticket};
 use crate::ciphertext_path::{CiphertextPath, ENTRY_SUFFIX, shortened};
 use crate::content_dir;
 use crate::crypto::{CipherCombo, MasterKey, NameCipher};
@@ -44,7 +44,12 @@ pub(crate) struct Tree {
     shortening_threshold: usize,
     pub(crate) turns: Turns,
     unsynced: Unsynced,
+    /// Where the entries of directories lie that were asked for lately: to find out takes ciphers.
+    content_dirs: ClockCache<DirId, CiphertextPath>,
 }
+
+/// Some two hundred kilobytes.
+const KEPT_CONTENT_DIRS: usize = 1_024;
 
 /// What storage told of an entry's content, to be believed if we have not changed that since it was asked.
 pub(crate) struct Sighting {
@@ -73,12 +78,18 @@ impl Tree {
             shortening_threshold,
             turns: Turns::new(),
             unsynced: Unsynced::default(),
+            content_dirs: ClockCache::new(KEPT_CONTENT_DIRS),
         }
     }
 
     /// Where the entries of a directory lie.
     pub(crate) fn content_dir(&self, dir: &DirId) -> CiphertextPath {
-        content_dir::path(&self.names, dir)
+        if let Some(known) = self.content_dirs.get(dir) {
+            return known;
+        }
+        let path = content_dir::path(&self.names, dir);
+        self.content_dirs.insert(dir.clone(), path.clone(), 1);
+        path
     }
 
     /// Asks for length and times, without opening anything.
