@@ -18,6 +18,7 @@ mod content;
 mod context;
 mod failure;
 mod flight;
+mod gaps;
 mod gone;
 mod read;
 mod registry;

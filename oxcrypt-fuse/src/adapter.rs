@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, Errno, FileHandle, Filesystem, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
-    TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo, InitFlags, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use crate::dispatch::{Asker, Dispatch, Page, SetAttributes};
+use crate::dispatch::{Asker, Dispatch, Page, Range, SetAttributes};
 use crate::figures::Negotiated;
 
 /// As far as the kernel may read ahead, in bytes.
@@ -284,6 +284,23 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.dispatch.allocate(asker(request), handle, offset, len, mode, reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        request: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        _: INodeNo,
+        to_handle: FileHandle,
+        to_offset: u64,
+        len: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let (from, to) = (Range { handle, offset }, Range { handle: to_handle, offset: to_offset });
+        self.dispatch.copy(asker(request), from, to, len, reply);
     }
 
     // What no vault can hold. At ENOSYS the kernel asks never again.

@@ -23,6 +23,7 @@ use crate::options::{DirectIo, MountOptions};
 
 mod attributes;
 mod change;
+mod copy;
 mod create;
 mod directory;
 mod entry;
@@ -31,6 +32,7 @@ mod name;
 mod write;
 
 pub(crate) use attributes::SetAttributes;
+pub(crate) use copy::Range;
 pub(crate) use directory::Page;
 
 /// A mounted volume, as the kernel's requests see it.

@@ -66,6 +66,11 @@ impl Unsaved {
         self.chunks.get(&index).map(Arc::clone)
     }
 
+    /// The first chunk at or behind this one that storage does not have yet.
+    pub(super) fn first_from(&self, index: u64) -> Option<u64> {
+        self.chunks.range(index..).next().map(|(index, _)| *index)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.chunks.len() * CHUNK
     }

@@ -90,6 +90,27 @@ fn what_is_written_is_read_by_everybody_and_by_a_vault_opened_anew() {
 }
 
 #[test]
+fn zeros_that_nobody_wrote_are_a_hole_until_they_are_stored() {
+    let (_, vault) = vault(220);
+    let (now, time) = (Instant::now(), SystemTime::now());
+    let file = vault.create(&vault.root(), &name("file"), now).unwrap();
+    let seek = |offset| (file.resident().data_from(offset), file.resident().hole_from(offset));
+    assert_eq!(seek(0), (None, None));
+    file.write_at(0, b"begin", time).unwrap();
+    file.write_at(3 * 32_768 + 7, b"end", time).unwrap();
+    file.set_len(10 * 32_768 + 1, time).unwrap();
+    let len = file.len();
+    assert_eq!(seek(0), (Some(0), Some(32_768)));
+    assert_eq!(seek(32_767), (Some(32_767), Some(32_768)));
+    assert_eq!(seek(40_000), (Some(3 * 32_768), Some(40_000)));
+    assert_eq!(seek(3 * 32_768 + 5), (Some(3 * 32_768 + 5), Some(4 * 32_768)));
+    assert_eq!(seek(4 * 32_768), (None, Some(4 * 32_768)));
+    assert_eq!((seek(len - 1), seek(len)), ((None, Some(len - 1)), (None, None)));
+    file.flush(now).unwrap();
+    assert_eq!((seek(40_000), seek(len - 1)), ((Some(40_000), Some(len)), (Some(len - 1), Some(len))));
+}
+
+#[test]
 fn regression_a_new_file_is_unsaved_until_its_header_is_stored() {
     let (storage, vault) = vault(220);
     let (root, now) = (vault.root(), Instant::now());

@@ -89,7 +89,7 @@ impl Dispatch {
         });
     }
 
-    /// Data is everywhere up to the end, and a hole behind it.
+    /// Finds data and holes, as far as memory knows of any: what storage has is data.
     pub(crate) fn seek(
         self: &Arc<Self>,
         asker: Asker,
@@ -102,18 +102,20 @@ impl Dispatch {
             Ok(opened) => opened.file,
             Err(errno) => return reply.error(errno),
         };
+        // So that the end is where it is now.
         let question = self.volume.attributes(file.node());
-        self.ask("lseek", asker, file.node(), question, move |_, attributes| match attributes {
-            Ok(attributes) => {
-                let end = i64::try_from(attributes.len).unwrap_or(i64::MAX);
-                match whence {
-                    SEEK_DATA | SEEK_HOLE if offset < 0 || offset >= end => reply.error(Errno::ENXIO),
-                    SEEK_DATA => reply.offset(offset),
-                    SEEK_HOLE => reply.offset(end),
-                    _ => reply.error(Errno::EINVAL),
-                }
+        self.ask("lseek", asker, &Arc::clone(file.node()), question, move |_, attributes| {
+            let (resident, from) = (file.resident(), u64::try_from(offset).ok());
+            let found = match (attributes, whence) {
+                (Err(errno), _) => Err(errno),
+                (_, SEEK_DATA) => from.and_then(|from| resident.data_from(from)).ok_or(Errno::ENXIO),
+                (_, SEEK_HOLE) => from.and_then(|from| resident.hole_from(from)).ok_or(Errno::ENXIO),
+                _ => Err(Errno::EINVAL),
+            };
+            match found {
+                Ok(found) => reply.offset(i64::try_from(found).unwrap_or(i64::MAX)),
+                Err(errno) => reply.error(errno),
             }
-            Err(errno) => reply.error(errno),
         });
     }
 
