@@ -50,15 +50,22 @@ impl Looks {
 
     /// An entry that storage has told about.
     pub(crate) fn of(&self, ino: INodeNo, node: &Node, attributes: &NodeAttributes) -> FileAttr {
+        let looks = self.made(ino, attributes.kind, attributes.len, attributes.owner);
         // Storage that knows no times has the same for ever, which is better than another at every look.
-        let modified = attributes.modified.unwrap_or(SystemTime::UNIX_EPOCH);
-        let looks = self.made(ino, attributes.kind, attributes.len, modified, attributes.owner);
-        FileAttr { nlink: if node.is_gone() { 0 } else { looks.nlink }, ..looks }
+        let mtime = attributes.modified.unwrap_or(SystemTime::UNIX_EPOCH);
+        FileAttr {
+            atime: attributes.accessed.unwrap_or(mtime),
+            mtime,
+            ctime: attributes.changed.unwrap_or(mtime),
+            crtime: mtime,
+            nlink: if node.is_gone() { 0 } else { looks.nlink },
+            ..looks
+        }
     }
 
     /// An entry of which nothing but its kind is known. The kernel is not to believe more for any time.
     pub(crate) fn unknown(&self, ino: INodeNo, kind: NodeKind) -> FileAttr {
-        self.made(ino, kind, 0, SystemTime::UNIX_EPOCH, None)
+        self.made(ino, kind, 0, None)
     }
 
     /// An entry that nobody can do anything with. It may be read, so that whoever tries learns why he cannot.
@@ -97,14 +104,7 @@ impl Looks {
         differs(self.uid, uid) || differs(self.gid, gid)
     }
 
-    fn made(
-        &self,
-        ino: INodeNo,
-        kind: NodeKind,
-        size: u64,
-        modified: SystemTime,
-        owner: Option<Owner>,
-    ) -> FileAttr {
+    fn made(&self, ino: INodeNo, kind: NodeKind, size: u64, owner: Option<Owner>) -> FileAttr {
         // Where storage has no permissions, they are those of a private mount.
         let umask = self.umask.unwrap_or(if owner.is_some() { 0 } else { PRIVATE_UMASK });
         let perm = match (kind, owner) {
@@ -117,10 +117,10 @@ impl Looks {
             ino,
             size,
             blocks: size.div_ceil(512),
-            atime: modified,
-            mtime: modified,
-            ctime: modified,
-            crtime: modified,
+            atime: SystemTime::UNIX_EPOCH,
+            mtime: SystemTime::UNIX_EPOCH,
+            ctime: SystemTime::UNIX_EPOCH,
+            crtime: SystemTime::UNIX_EPOCH,
             kind: file_type(kind),
             #[expect(clippy::cast_possible_truncation, reason = "twelve bits")]
             perm: perm as u16,

@@ -31,7 +31,7 @@ use protocol::{Answer, Request};
 /// How long mounting or unmounting may take. Neither waits for the store, but a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What no mount may be: writable as yet, and a way to become somebody else or to reach devices ever.
+/// What no mount may be told to be: a way to become somebody else or to reach devices; and writable only by what says so.
 const NEVER: [&str; 3] = ["rw", "suid", "dev"];
 
 /// The daemon's end of it. Dropping it ends the janitor, which removes what is mounted still.

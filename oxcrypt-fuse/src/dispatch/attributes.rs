@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fuser::{Errno, FileHandle, INodeNo, ReplyAttr, TimeOrNow};
+use fuser::{Errno, FileAttr, FileHandle, INodeNo, ReplyAttr, TimeOrNow};
 use oxcrypt_core::storage::Attributes;
-use oxcrypt_core::{Node, NodeAttributes};
+use oxcrypt_core::{Node, NodeAttributes, NodeKind};
 use oxcrypt_io::volume::Question;
 
 use super::{Asker, Dispatch};
@@ -108,9 +108,18 @@ impl Dispatch {
                 let looks = dispatch.looks.of(number(&node), &node, &told);
                 reply.attr(&dispatch.looks.lifetime, &looks);
             }
+            // Who is in a directory that was removed may ask what that is.
+            Err(errno) if errno.code() == Errno::ENOENT.code() && is_removed_dir(&node) => {
+                let looks = dispatch.looks.unknown(number(&node), node.kind());
+                reply.attr(&dispatch.looks.lifetime, &FileAttr { nlink: 0, ..looks });
+            }
             Err(errno) => reply.error(errno),
         });
     }
+}
+
+fn is_removed_dir(node: &Node) -> bool {
+    node.kind() == NodeKind::Directory && node.is_gone()
 }
 
 fn moment(time: TimeOrNow) -> SystemTime {

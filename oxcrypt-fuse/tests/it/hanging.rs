@@ -9,6 +9,7 @@ use oxcrypt_core::DirId;
 use oxcrypt_core::storage::{Attributes, BlockStorage as _, Call, FaultyStorage, MemoryStorage, Method};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_fuse::{DirectIo, MountOptions};
+use oxcrypt_io::mount::Unmount;
 use oxcrypt_io::volume::VolumeOptions;
 
 use crate::child::{CEILING, Child, poll};
@@ -153,4 +154,74 @@ fn who_waits_is_told_by_ciphertext_and_forgotten_when_answered() {
     gate.open();
     reader.succeed();
     poll(CEILING, || held().is_empty().then_some(())).expect("nobody waits");
+}
+
+/// Writes of content.
+fn of_a_write(call: &Call) -> bool {
+    call.method == Method::WriteAt
+}
+
+/// Writes a file, and closes it or syncs it. A shell closes a file before anything is in it.
+fn write_and(house: &House, name: &str, end: &str) -> Child {
+    house.python(&format!(
+        "handle = os.open({name:?}, O_WRONLY | O_CREAT); os.write(handle, bytes(1000)); os.{end}(handle)"
+    ))
+}
+
+/// Whether a file is in storage: it is there when the vault is mounted again.
+fn is_stored(house: &mut House, name: &str) {
+    house.sh(r#"sync "$1""#, name).succeed();
+    house.unmount(Unmount::IfUnused).unwrap();
+    house.mount_again();
+    assert!(house.read(name) == [0; 1000], "{name}");
+}
+
+#[test]
+fn a_killed_writer_is_let_go_within_a_second_and_what_it_wrote_is_stored() {
+    let Some(mut house) = house(options(2, DirectIo::Never), VolumeOptions::default()) else { return };
+    let gate = house.hold(of_a_write);
+    for (number, end) in ["close", "fsync"].into_iter().enumerate() {
+        let mut writer = write_and(&house, end, end);
+        gate.wait_for(number + 1);
+        writer.kill();
+        assert!(writer.ended_within(Duration::from_secs(1)).is_some(), "{end}: still there after SIGKILL");
+    }
+    gate.open();
+    is_stored(&mut house, "close");
+    is_stored(&mut house, "fsync");
+}
+
+#[test]
+fn a_writer_gets_etimedout_at_the_deadline_and_what_it_wrote_is_kept() {
+    let mut volume = VolumeOptions::default();
+    volume.deadlines.write = Some(Duration::from_secs(1));
+    let Some(mut house) = house(options(2, DirectIo::Never), volume) else { return };
+    let gate = house.hold(of_a_write);
+    let mut writer = write_and(&house, "late", "fsync");
+    let ended = writer.ended_within(CEILING).expect("an answer");
+    let said = String::from_utf8_lossy(&ended.output);
+    assert!(said.contains("Connection timed out"), "{said}");
+    // Memory has it meanwhile.
+    assert!(house.read("late") == [0; 1000]);
+    gate.open();
+    is_stored(&mut house, "late");
+}
+
+#[test]
+fn while_writes_hang_reading_and_what_was_written_goes_on() {
+    let Some(house) = house(options(1, DirectIo::WhereItMayBlock), VolumeOptions::default()) else { return };
+    let gate = house.hold(of_a_write);
+    let writers: Vec<_> = (0..8).map(|number| write_and(&house, &format!("new {number}"), "fsync")).collect();
+    gate.wait_for(1);
+    for number in 0..8 {
+        let name = format!("new {number}");
+        house.sh(r#"until test -s "$1"; do sleep 0.02; done"#, &name).succeed();
+        assert!(house.read(&name) == [0; 1000], "{name}");
+    }
+    assert!(house.read("hot") == content(60_000));
+    house.sh(r#"ls -l "$1" > /dev/null"#, "directory").succeed();
+    gate.open();
+    for writer in writers {
+        writer.succeed();
+    }
 }

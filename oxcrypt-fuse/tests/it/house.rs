@@ -1,6 +1,6 @@
 //! A vault made to order, mounted by this process, for children to look at.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -19,6 +19,38 @@ use tokio::runtime::Runtime;
 use crate::child::{CEILING, Child};
 use crate::store;
 
+/// What scripts in Python begin with: `refused` does what must fail, and says why it did.
+const PRELUDE: &str = r#"
+from io import open as io_open
+from os import *
+import ctypes, errno, mmap, os, stat, sys
+os.chdir(sys.argv[1])
+
+def refused(call, *arguments, **named):
+    try:
+        call(*arguments, **named)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    raise SystemExit(f"{call.__name__}{arguments} succeeds")
+
+def write_all(name, content, flags=O_WRONLY | O_CREAT | O_TRUNC):
+    handle = os.open(name, flags, 0o644)
+    while content:
+        content = content[os.write(handle, content):]
+    os.close(handle)
+
+def read_all(name):
+    with io_open(name, "rb") as file:
+        return file.read()
+
+def rename_with(flags, old, new):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(-100, old.encode(), -100, new.encode(), flags) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+
+NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
+"#;
+
 /// A mounted vault. Dropping it unmounts, whoever uses it.
 pub(crate) struct House {
     pub(crate) storage: Arc<FaultyStorage>,
@@ -27,6 +59,7 @@ pub(crate) struct House {
     volume: VolumeOptions,
     runtime: Runtime,
     place: TempDir,
+    scripts: TempDir,
 }
 
 /// What a file holds, so that no two places look the same.
@@ -55,7 +88,8 @@ impl House {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let place = tempfile::Builder::new().prefix("oxcrypt-house-").tempdir().unwrap();
-        let mut house = Self { storage, options, volume, mount: None, runtime, place };
+        let scripts = tempfile::tempdir().unwrap();
+        let mut house = Self { storage, options, volume, mount: None, runtime, place, scripts };
         house.mount_again();
         Some(house)
     }
@@ -88,6 +122,15 @@ impl House {
     /// Has a shell do something in the mount; `$1` is a name there.
     pub(crate) fn sh(&self, script: &str, name: &str) -> Child {
         Child::start(Command::new("sh").current_dir("/").args(["-euc", script, "sh"]).arg(self.path(name)))
+    }
+
+    /// Has Python do something, in the mount: that has the calls of the system by their names.
+    pub(crate) fn python(&self, script: &str) -> Child {
+        // As a file, so that Python shows the line that fails.
+        let mut file = tempfile::NamedTempFile::new_in(&self.scripts).unwrap();
+        write!(file, "{PRELUDE}{script}").unwrap();
+        let (_, file) = file.keep().unwrap();
+        Child::start(Command::new("python3").current_dir("/").arg(file).arg(self.place()))
     }
 
     /// What a file reads as.

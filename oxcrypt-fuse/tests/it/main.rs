@@ -10,6 +10,9 @@ mod file_system;
 mod hanging;
 mod house;
 mod janitor;
+mod limits;
+mod looks;
+mod open_files;
 mod slow_store;
 #[path = "../../examples/slow_store/fixture/store.rs"]
 mod store;

@@ -6,7 +6,7 @@ use oxcrypt_io::mount::Unmount;
 use crate::house::{House, content};
 
 /// A house with an empty vault.
-fn empty_house(direct_io: DirectIo) -> Option<House> {
+pub(crate) fn empty_house(direct_io: DirectIo) -> Option<House> {
     let mut options = MountOptions::default();
     options.direct_io = direct_io;
     House::new(options, |_, _| ())
@@ -38,4 +38,123 @@ fn what_is_written_is_read_and_is_there_after_the_next_mount() {
         assert!(said.starts_with("one\ntwo\n"), "{said}");
         assert!(house.read("5000000") == content(5_000_000));
     }
+}
+
+/// Pages of the kernel's cache, and none.
+pub(crate) const BOTH: [DirectIo; 2] = [DirectIo::Never, DirectIo::Always];
+
+#[test]
+fn two_names_change_places_and_nothing_is_replaced_that_must_not_be() {
+    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let script = r#"
+write_all("a", b"of a"); write_all("b", b"of b"); mkdir("dir"); mkdir("empty"); write_all("dir/in", b"")
+assert refused(rename_with, NOREPLACE, "a", "b") == "EEXIST"
+rename_with(NOREPLACE, "a", "c"); rename_with(NOREPLACE, "c", "a")
+rename_with(EXCHANGE, "a", "b")
+assert (read_all("a"), read_all("b")) == (b"of b", b"of a")
+rename_with(EXCHANGE, "dir", "a")
+assert listdir("a") == ["in"] and read_all("dir") == b"of b"
+rename_with(EXCHANGE, "dir", "a")
+assert refused(rename_with, EXCHANGE, "a", "nobody") == "ENOENT"
+assert refused(rename_with, WHITEOUT, "a", "c") == "EINVAL"
+assert refused(rename_with, EXCHANGE | NOREPLACE, "a", "b") == "EINVAL"
+rename("dir", "empty")
+assert listdir("empty") == ["in"]
+mkdir("x"); assert refused(rename, "empty", "empty/in/x") == "ENOTDIR"
+assert refused(rename, "x", "empty") == "ENOTEMPTY"
+assert refused(rename, "x", "x/y") == "EINVAL"
+assert refused(rename, "x", "a") == "ENOTDIR" and refused(rename, "a", "x") == "EISDIR"
+assert refused(rmdir, "empty") == "ENOTEMPTY" and refused(unlink, "x") == "EISDIR" and refused(rmdir, "a") == "ENOTDIR"
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn a_copy_within_the_mount_needs_no_program_and_is_the_same() {
+    for direct_io in BOTH {
+        let Some(house) = empty_house(direct_io) else { return };
+        let script = r#"
+whole = bytes(range(251)) * 80000
+write_all("from", whole)
+source, target = os.open("from", O_RDONLY), os.open("to", O_RDWR | O_CREAT)
+os.write(target, b"old" * 100)
+assert pread(target, 3, 0) == b"old"
+done = 0
+while some := copy_file_range(source, target, 50_000_000, done, done):
+    assert some <= 8 << 20
+    done += some
+assert done == len(whole) and read_all("to") == whole
+assert pread(target, 10, 32760) == whole[32760:32770]
+# Within one file, but not over itself.
+assert copy_file_range(target, target, 100_000, 0, 1_000_000) == 100_000
+assert read_all("to")[1_000_000:1_100_000] == whole[:100_000]
+assert refused(copy_file_range, target, target, 100_000, 0, 50_000) == "EINVAL"
+"#;
+        house.python(script).succeed();
+    }
+}
+
+#[test]
+fn what_was_never_written_is_a_hole_until_storage_has_it() {
+    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let script = r#"
+handle = os.open("sparse", O_RDWR | O_CREAT)
+ftruncate(handle, 10_000_000)
+pwrite(handle, b"data", 5_000_000)
+# Storage may have taken all of it by now; then all of it is data.
+data, hole = lseek(handle, 0, SEEK_DATA), lseek(handle, 0, SEEK_HOLE)
+assert (data, hole) in [(0, 10_000_000), (5_000_000 // 32768 * 32768, 0)], (data, hole)
+assert lseek(handle, 5_000_001, SEEK_DATA) == 5_000_001
+assert refused(lseek, handle, 10_000_000, SEEK_DATA) == "ENXIO"
+assert refused(lseek, handle, 10_000_000, SEEK_HOLE) == "ENXIO"
+fsync(handle)
+assert (lseek(handle, 1, SEEK_DATA), lseek(handle, 1, SEEK_HOLE)) == (1, 10_000_000)
+assert read_all("sparse") == bytes(5_000_000) + b"data" + bytes(4_999_996)
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn a_file_is_made_as_long_as_was_asked_for_if_there_is_room() {
+    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let script = r#"
+handle = os.open("file", O_RDWR | O_CREAT)
+os.write(handle, b"begin")
+def fallocate(mode, offset, length):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(handle, mode, ctypes.c_long(offset), ctypes.c_long(length)) != 0:
+        raise OSError(ctypes.get_errno(), "fallocate")
+fallocate(0, 0, 100_000)
+assert fstat(handle).st_size == 100_000
+fallocate(0, 10, 10)
+assert fstat(handle).st_size == 100_000 and read_all("file") == b"begin" + bytes(99_995)
+for mode in [1, 3, 16, 32]:
+    assert refused(fallocate, mode, 0, 4096) == "ENOTSUP"
+assert refused(fallocate, 0, 0, 1 << 60) in ["ENOSPC", "EFBIG"]
+assert fstat(handle).st_size == 100_000
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn an_entry_that_has_an_alias_is_moved_replaced_and_removed_by_it() {
+    let long = |end: &str| format!("{} {end}.txt", "a long name".repeat(30));
+    let Some(house) = House::new(MountOptions::default(), |builder, root| {
+        for end in ["one", "two", "three"] {
+            builder.file(root, &long(end), end.as_bytes()).unwrap();
+        }
+    }) else {
+        return;
+    };
+    let script = r#"
+aliases = {read_all(name): name for name in listdir()}
+assert len(aliases) == 3
+unlink(aliases[b"one"])
+rename(aliases[b"two"], "short")
+write_all("new", b"new"); rename("new", aliases[b"three"])
+assert sorted(listdir()) == sorted(["short", aliases[b"three"]])
+assert (read_all("short"), read_all(aliases[b"three"])) == (b"two", b"new")
+assert refused(os.open, aliases[b"three"], O_CREAT | O_EXCL | O_WRONLY) == "EEXIST"
+"#;
+    house.python(script).succeed();
 }

@@ -1,0 +1,112 @@
+//! Mode, owner and times of entries.
+
+use oxcrypt_fuse::{DirectIo, MountOptions};
+use oxcrypt_io::mount::Unmount;
+
+use crate::house::House;
+use crate::writing::{BOTH, empty_house};
+
+#[test]
+fn mode_owner_and_times_are_kept_where_storage_keeps_them() {
+    let Some(mut house) = empty_house(DirectIo::Never) else { return };
+    let set = r#"
+umask(0o027)
+write_all("file", b"x"); mkdir("dir"); symlink("file", "link")
+assert stat.filemode(os.stat("file").st_mode) == "-rw-r-----" and stat.filemode(os.stat("dir").st_mode) == "drwxr-x---"
+chmod("file", 0o4751); chmod("dir", 0o1770)
+utime("file", ns=(1_111_111_111_222_222_222, 1_333_333_333_444_444_444))
+utime("dir", ns=(1, 2_000_000_003)); utime("link", ns=(5, 7_000_000_009), follow_symlinks=False)
+before = os.stat("file").st_mtime_ns
+utime("file"); assert os.stat("file").st_mtime_ns > before
+handle = os.open("file", O_WRONLY); os.write(handle, b"y")
+utime(handle, ns=(1_111_111_111_222_222_222, 1_333_333_333_444_444_444)); os.close(handle)
+"#;
+    house.python(set).succeed();
+    let seen = r#"
+file, folder, here = os.stat("file"), os.stat("dir"), os.lstat("link")
+assert (file.st_mode & 0o7777, folder.st_mode & 0o7777, here.st_mode & 0o7777) == (0o4751, 0o1770, 0o777)
+assert (file.st_mtime_ns, folder.st_mtime_ns) == (1_333_333_333_444_444_444, 2_000_000_003), file
+assert here.st_mtime_ns == 7_000_000_009
+"#;
+    house.python(seen).succeed();
+    house.unmount(Unmount::IfUnused).unwrap();
+    house.mount_again();
+    house.python(seen).succeed();
+}
+
+#[test]
+fn new_entries_belong_to_who_makes_them_and_may_be_given_away() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut options = MountOptions::default();
+    options.allow_other = true;
+    let Some(house) = House::new(options, |_, _| ()) else { return };
+    let script = r#"
+chmod(".", 0o777)
+if (child := fork()) == 0:
+    setgroups([]); setresgid(4321, 4321, 4321); setresuid(1234, 1234, 1234)
+    write_all("file", b"x"); mkdir("dir"); symlink("x", "link")
+    assert refused(chown, "file", 99, 99) == "EPERM"
+    os._exit(0)
+assert waitpid(child, 0)[1] == 0
+for name in ["file", "dir", "link"]:
+    assert (lstat(name).st_uid, lstat(name).st_gid) == (1234, 4321), (name, lstat(name))
+chown("file", 7, 8); chown("dir", -1, 9); lchown("link", 10, -1)
+assert [(lstat(name).st_uid, lstat(name).st_gid) for name in ["file", "dir", "link"]] == [(7, 8), (1234, 9), (10, 4321)]
+# A directory may give its group to what comes into it.
+mkdir("shared"); chown("shared", 0, 77); chmod("shared", 0o2777)
+write_all("shared/file", b""); mkdir("shared/dir")
+assert (os.stat("shared/file").st_gid, os.stat("shared/dir").st_gid) == (77, 77)
+assert os.stat("shared/dir").st_mode & stat.S_ISGID
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn nobody_keeps_the_rights_of_an_owner_by_a_file_that_another_has_written() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for direct_io in BOTH {
+        let mut options = MountOptions::default();
+        (options.allow_other, options.direct_io) = (true, direct_io);
+        let Some(house) = House::new(options, |_, _| ()) else { return };
+        let script = r#"
+chmod(".", 0o777)
+for change in ["write", "truncate", "trunc", "chown"]:
+    write_all("program", b"code"); chmod("program", 0o6777)
+    assert os.stat("program").st_mode & 0o7777 == 0o6777
+    if change == "chown":
+        chown("program", 12, 13)
+    elif (child := fork()) == 0:
+        setgroups([]); setresgid(4321, 4321, 4321); setresuid(1234, 1234, 1234)
+        if change == "write":
+            handle = os.open("program", O_WRONLY); os.write(handle, b"other")
+        elif change == "truncate":
+            truncate("program", 1)
+        else:
+            os.open("program", O_WRONLY | O_TRUNC)
+        os._exit(0)
+    else:
+        assert waitpid(child, 0)[1] == 0
+    assert os.stat("program").st_mode & 0o7777 == 0o777, (change, oct(os.stat("program").st_mode))
+    unlink("program")
+"#;
+        house.python(script).succeed();
+    }
+}
+
+#[test]
+fn what_is_shown_to_belong_to_one_cannot_be_given_to_another() {
+    let mut options = MountOptions::default();
+    (options.uid, options.gid) = (Some(0), Some(4321));
+    let Some(house) = House::new(options, |_, _| ()) else { return };
+    let script = r#"
+write_all("file", b"")
+assert (os.stat("file").st_uid, os.stat("file").st_gid) == (0, 4321)
+assert refused(chown, "file", 99, -1) == "EPERM" and refused(chown, "file", -1, 99) == "EPERM"
+chown("file", 0, 4321); chmod("file", 0o600)
+"#;
+    house.python(script).succeed();
+}
