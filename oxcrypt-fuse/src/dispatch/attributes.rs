@@ -1,11 +1,11 @@
 //! Attributes: telling and setting them.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fuser::{Errno, FileAttr, FileHandle, INodeNo, ReplyAttr, TimeOrNow};
 use oxcrypt_core::storage::Attributes;
-use oxcrypt_core::{Node, NodeAttributes, NodeKind};
+use oxcrypt_core::{Node, NodeAttributes, NodeKind, Probe};
 use oxcrypt_io::volume::Question;
 
 use super::{Asker, Dispatch};
@@ -96,6 +96,15 @@ impl Dispatch {
         self.reply_attributes(asker, node, question, reply);
     }
 
+    /// How long the kernel may believe what it is told of an entry, asked before that is known. Not at all while anything of
+    /// a file is unsaved: its times are those of the storage once that has it, and the kernel is to ask for them.
+    pub(super) fn lifetime_of(&self, node: &Node) -> Duration {
+        match self.volume.vault().resident().file(node.id()) {
+            Probe::Ready(file) if file.is_unsaved() => Duration::ZERO,
+            _ => self.looks.lifetime,
+        }
+    }
+
     fn reply_attributes(
         self: &Arc<Self>,
         asker: Asker,
@@ -103,11 +112,9 @@ impl Dispatch {
         question: Question<NodeAttributes>,
         reply: ReplyAttr,
     ) {
+        let lifetime = self.lifetime_of(&node);
         self.ask("attributes", asker, &Arc::clone(&node), question, move |dispatch, told| match told {
-            Ok(told) => {
-                let looks = dispatch.looks.of(number(&node), &node, &told);
-                reply.attr(&dispatch.looks.lifetime, &looks);
-            }
+            Ok(told) => reply.attr(&lifetime, &dispatch.looks.of(number(&node), &node, &told)),
             // Who is in a directory that was removed may ask what that is.
             Err(errno) if errno.code() == Errno::ENOENT.code() && is_removed_dir(&node) => {
                 let looks = dispatch.looks.unknown(number(&node), node.kind());

@@ -115,13 +115,14 @@ impl Dispatch {
 
     fn reply_created(self: &Arc<Self>, asker: Asker, file: Arc<OpenFile>, reply: ReplyCreate) {
         let node = Arc::clone(file.node());
+        let lifetime = self.lifetime_of(&node);
         let question = self.volume.attributes(&node);
         self.ask("create", asker, &Arc::clone(&node), question, move |dispatch, told| match told {
             Ok(told) => {
                 let ino = dispatch.inodes.tell(&node);
                 let (handle, flags) = dispatch.opened(ino, file, true);
                 let looks = dispatch.looks.of(ino, &node, &told);
-                reply.created(&dispatch.looks.lifetime, &looks, GENERATION, handle, flags);
+                reply.created(&lifetime, &looks, GENERATION, handle, flags);
             }
             Err(errno) => reply.error(errno),
         });

@@ -66,6 +66,7 @@ impl Dispatch {
 
     /// What is known of an entry that was found or made.
     pub(super) fn reply_entry(self: &Arc<Self>, asker: Asker, node: Arc<Node>, reply: ReplyEntry) {
+        let lifetime = self.lifetime_of(&node);
         let question = self.volume.attributes(&node);
         self.ask(
             "lookup",
@@ -75,11 +76,7 @@ impl Dispatch {
             move |dispatch, attributes| match attributes {
                 Ok(attributes) => {
                     let ino = dispatch.inodes.tell(&node);
-                    reply.entry(
-                        &dispatch.looks.lifetime,
-                        &dispatch.looks.of(ino, &node, &attributes),
-                        GENERATION,
-                    );
+                    reply.entry(&lifetime, &dispatch.looks.of(ino, &node, &attributes), GENERATION);
                 }
                 Err(errno) => reply.error(errno),
             },
@@ -143,7 +140,7 @@ impl Dispatch {
             }
             (_, Some(node), Some(attributes)) => {
                 let ino = self.inodes.tell(node);
-                Told { attr: self.looks.of(ino, node, attributes), lifetime }
+                Told { attr: self.looks.of(ino, node, attributes), lifetime: self.lifetime_of(node) }
             }
             (_, Some(node), None) if node.kind() == NodeKind::Directory => {
                 let ino = self.inodes.tell(node);

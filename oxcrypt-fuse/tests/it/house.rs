@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use oxcrypt_core::storage::{BlockStorage, Call, FaultyStorage, Gate, MemoryStorage, Verdict};
+use oxcrypt_core::storage::{BlockStorage, Call, FaultyStorage, Gate, LocalStorage, MemoryStorage, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::unlock::{Locked, Passphrase};
 use oxcrypt_core::{DirId, VaultOptions};
@@ -54,6 +54,8 @@ NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 /// A mounted vault. Dropping it unmounts, whoever uses it.
 pub(crate) struct House {
     pub(crate) storage: Arc<FaultyStorage>,
+    /// Where the vault lies, if not there.
+    folder: Option<TempDir>,
     pub(crate) mount: Option<FuseMount>,
     options: MountOptions,
     volume: VolumeOptions,
@@ -83,13 +85,31 @@ impl House {
         volume: VolumeOptions,
         storage: Arc<FaultyStorage>,
     ) -> Option<Self> {
+        Self::build(options, volume, storage, None)
+    }
+
+    /// Mounts an empty vault that lies in a folder of the host, which keeps times, modes and owners.
+    pub(crate) fn of_folder(options: MountOptions) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let local = LocalStorage::open(folder.path()).unwrap();
+        VaultBuilder::create(&local, Recipe::default()).unwrap();
+        let nothing = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+        Self::build(options, VolumeOptions::default(), nothing, Some(folder))
+    }
+
+    fn build(
+        options: MountOptions,
+        volume: VolumeOptions,
+        storage: Arc<FaultyStorage>,
+        folder: Option<TempDir>,
+    ) -> Option<Self> {
         if !store::can_mount() {
             return None;
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let place = tempfile::Builder::new().prefix("oxcrypt-house-").tempdir().unwrap();
         let scripts = tempfile::tempdir().unwrap();
-        let mut house = Self { storage, options, volume, mount: None, runtime, place, scripts };
+        let mut house = Self { storage, folder, options, volume, mount: None, runtime, place, scripts };
         house.mount_again();
         Some(house)
     }
@@ -101,7 +121,11 @@ impl House {
 
     /// Mounts the same vault anywhere. Who has the mount sees to its end.
     pub(crate) fn try_mount(&self, options: &MountOptions, at: &Path) -> io::Result<FuseMount> {
-        let locked = Locked::read(Arc::clone(&self.storage) as Arc<dyn BlockStorage>).unwrap();
+        let storage: Arc<dyn BlockStorage> = match &self.folder {
+            Some(folder) => Arc::new(LocalStorage::open(folder.path()).unwrap()),
+            None => Arc::clone(&self.storage) as _,
+        };
+        let locked = Locked::read(storage).unwrap();
         let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
         let clock = Arc::new(SystemClock::new());
         let volume = Arc::new(Volume::start(Arc::new(vault), self.volume.clone(), clock).unwrap());

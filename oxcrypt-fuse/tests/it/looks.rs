@@ -1,14 +1,14 @@
 //! Mode, owner and times of entries.
 
-use oxcrypt_fuse::{DirectIo, MountOptions};
+use oxcrypt_fuse::MountOptions;
 use oxcrypt_io::mount::Unmount;
 
 use crate::house::House;
-use crate::writing::{BOTH, empty_house};
+use crate::writing::BOTH;
 
 #[test]
 fn mode_owner_and_times_are_kept_where_storage_keeps_them() {
-    let Some(mut house) = empty_house(DirectIo::Never) else { return };
+    let Some(mut house) = House::of_folder(MountOptions::default()) else { return };
     let set = r#"
 umask(0o027)
 write_all("file", b"x"); mkdir("dir"); symlink("file", "link")
@@ -107,6 +107,25 @@ write_all("file", b"")
 assert (os.stat("file").st_uid, os.stat("file").st_gid) == (0, 4321)
 assert refused(chown, "file", 99, -1) == "EPERM" and refused(chown, "file", -1, 99) == "EPERM"
 chown("file", 0, 4321); chmod("file", 0o600)
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn times_are_what_they_stay_once_a_file_is_closed() {
+    let Some(house) = House::of_folder(MountOptions::default()) else { return };
+    let script = r#"
+for step in range(20):
+    handle = os.open(f"file {step}", O_WRONLY | O_CREAT)
+    fstat(handle)
+    if step % 2:
+        os.write(handle, b"x" * 1000)
+        fstat(handle)
+    os.close(handle)
+    closed = os.stat(f"file {step}")
+    chmod(f"file {step}", 0o600)
+    later = os.stat(f"file {step}")
+    assert later.st_mtime_ns == closed.st_mtime_ns, (step, closed, later)
 "#;
     house.python(script).succeed();
 }
