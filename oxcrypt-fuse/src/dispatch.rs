@@ -144,3 +144,13 @@ impl Dispatch {
         })
     }
 }
+
+/// Whether an error says that what the kernel knows has gone, or that another has taken its place.
+fn is_gone(node: &Node, errno: Errno) -> bool {
+    node.is_gone() && errno.code() == Errno::ENOENT.code()
+}
+
+/// What the kernel is told then: to look again what has the name now.
+fn or_stale(node: &Node, errno: Errno) -> Errno {
+    if is_gone(node, errno) { Errno::ESTALE } else { errno }
+}

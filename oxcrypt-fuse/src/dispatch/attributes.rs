@@ -8,7 +8,7 @@ use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{Node, NodeAttributes, NodeKind, Probe};
 use oxcrypt_io::volume::Question;
 
-use super::{Asker, Dispatch};
+use super::{Asker, Dispatch, is_gone, or_stale};
 use crate::attr::PERMISSIONS;
 use crate::inodes::{Inode, number};
 
@@ -60,7 +60,7 @@ impl Dispatch {
         };
         self.ask("truncate", asker, &Arc::clone(&node), question, move |dispatch, done| match done {
             Ok(()) => dispatch.set_others(asker, node, set, reply),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(or_stale(&node, errno)),
         });
     }
 
@@ -116,17 +116,13 @@ impl Dispatch {
         self.ask("attributes", asker, &Arc::clone(&node), question, move |dispatch, told| match told {
             Ok(told) => reply.attr(&lifetime, &dispatch.looks.of(number(&node), &node, &told)),
             // Who is in a directory that was removed may ask what that is.
-            Err(errno) if errno.code() == Errno::ENOENT.code() && is_removed_dir(&node) => {
+            Err(errno) if node.kind() == NodeKind::Directory && is_gone(&node, errno) => {
                 let looks = dispatch.looks.unknown(number(&node), node.kind());
                 reply.attr(&dispatch.looks.lifetime, &FileAttr { nlink: 0, ..looks });
             }
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(or_stale(&node, errno)),
         });
     }
-}
-
-fn is_removed_dir(node: &Node) -> bool {
-    node.kind() == NodeKind::Directory && node.is_gone()
 }
 
 fn moment(time: TimeOrNow) -> SystemTime {

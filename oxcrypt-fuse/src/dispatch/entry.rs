@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyData, ReplyEntry, ReplyStatfs};
-use oxcrypt_core::{Entry, Name, Node, NodeKind};
+use oxcrypt_core::{Entry, Name, Node, NodeAttributes, NodeKind};
 
 use super::name::{self, find_shown};
-use super::{Asker, Dispatch};
+use super::{Asker, Dispatch, is_gone};
 use crate::inodes::{Inode, number};
 use crate::shown_name::{MAX_LEN, may_be_alias};
 
@@ -15,6 +16,9 @@ use crate::shown_name::{MAX_LEN, may_be_alias};
 pub(super) const GENERATION: Generation = Generation(0);
 /// The size of the units in which space is told.
 const UNIT: u32 = 4096;
+
+/// How often a name is looked for again whose entry has gone before anything was known of it.
+const TRIES: u32 = 8;
 
 impl Dispatch {
     /// Which entry a name is.
@@ -25,14 +29,34 @@ impl Dispatch {
             Err(errno) if errno.code() == Errno::ENOENT.code() => return self.reply_absent(reply),
             Err(errno) => return reply.error(errno),
         };
+        self.find(asker, node, name, TRIES, reply);
+    }
+
+    /// What a name stands for that may change meanwhile: then it is looked for again.
+    fn find(self: &Arc<Self>, asker: Asker, dir: Arc<Node>, name: Name, tries: u32, reply: ReplyEntry) {
         if may_be_alias(name.as_str()) {
-            return self.lookup_listed(asker, node, name, reply);
+            return self.lookup_listed(asker, dir, name, reply);
         }
-        let question = self.volume.lookup(&node, &name);
-        self.ask("lookup", asker, &Arc::clone(&node), question, move |dispatch, found| match found {
-            Ok(found) => dispatch.reply_entry(asker, found, reply),
+        let question = self.volume.lookup(&dir, &name);
+        self.ask("lookup", asker, &Arc::clone(&dir), question, move |dispatch, found| match found {
+            Ok(found) => {
+                let lifetime = dispatch.lifetime_of(&found);
+                let question = dispatch.volume.attributes(&found);
+                dispatch.ask(
+                    "lookup",
+                    asker,
+                    &Arc::clone(&found),
+                    question,
+                    move |dispatch, told| match told {
+                        Err(errno) if is_gone(&found, errno) && tries > 0 => {
+                            dispatch.find(asker, dir, name, tries - 1, reply);
+                        }
+                        told => dispatch.reply_told(&found, lifetime, told, reply),
+                    },
+                );
+            }
             Err(errno) if errno.code() == Errno::ENOENT.code() => {
-                dispatch.lookup_listed(asker, node, name, reply);
+                dispatch.lookup_listed(asker, dir, name, reply);
             }
             Err(errno) => reply.error(errno),
         });
@@ -68,19 +92,25 @@ impl Dispatch {
     pub(super) fn reply_entry(self: &Arc<Self>, asker: Asker, node: Arc<Node>, reply: ReplyEntry) {
         let lifetime = self.lifetime_of(&node);
         let question = self.volume.attributes(&node);
-        self.ask(
-            "lookup",
-            asker,
-            &Arc::clone(&node),
-            question,
-            move |dispatch, attributes| match attributes {
-                Ok(attributes) => {
-                    let ino = dispatch.inodes.tell(&node);
-                    reply.entry(&lifetime, &dispatch.looks.of(ino, &node, &attributes), GENERATION);
-                }
-                Err(errno) => reply.error(errno),
-            },
-        );
+        self.ask("lookup", asker, &Arc::clone(&node), question, move |dispatch, told| {
+            dispatch.reply_told(&node, lifetime, told, reply);
+        });
+    }
+
+    fn reply_told(
+        &self,
+        node: &Arc<Node>,
+        lifetime: Duration,
+        told: Result<NodeAttributes, Errno>,
+        reply: ReplyEntry,
+    ) {
+        match told {
+            Ok(told) => {
+                let ino = self.inodes.tell(node);
+                reply.entry(&lifetime, &self.looks.of(ino, node, &told), GENERATION);
+            }
+            Err(errno) => reply.error(errno),
+        }
     }
 
     /// There is none, and the kernel may believe that for a while.
@@ -132,7 +162,7 @@ impl Dispatch {
         shown: &str,
         seen: &super::directory::Seen,
     ) -> Told {
-        let (lifetime, unbelieved) = (self.looks.lifetime, std::time::Duration::ZERO);
+        let (lifetime, unbelieved) = (self.looks.lifetime, Duration::ZERO);
         match (entry, &seen.node, &seen.attributes) {
             (Entry::Damaged(_), ..) => {
                 let ino = self.inodes.tell_nameless(dir, shown, Inode::Damaged);
@@ -161,5 +191,5 @@ impl Dispatch {
 /// What the kernel is told of an entry.
 pub(super) struct Told {
     pub(super) attr: FileAttr,
-    pub(super) lifetime: std::time::Duration,
+    pub(super) lifetime: Duration,
 }

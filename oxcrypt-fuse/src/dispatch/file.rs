@@ -8,7 +8,7 @@ use fuser::{
 };
 use oxcrypt_io::volume::OpenFile;
 
-use super::{Asker, Dispatch};
+use super::{Asker, Dispatch, or_stale};
 use crate::handles::{Handle, OpenedFile};
 use crate::inodes::{Inode, number};
 use crate::options::DirectIo;
@@ -29,14 +29,14 @@ impl Dispatch {
             Some(Inode::Unanswered) | None => return reply.error(Errno::ESTALE),
         };
         let question = if writes { self.volume.open_for_writing(&node) } else { self.volume.open(&node) };
-        self.ask("open", asker, &node, question, move |dispatch, file| match file {
+        self.ask("open", asker, &Arc::clone(&node), question, move |dispatch, file| match file {
             // Somebody has put another file in its place: the kernel is to look again.
             Ok(file) if number(file.node()) != ino => reply.error(Errno::ESTALE),
             Ok(file) => {
                 let (handle, flags) = dispatch.opened(ino, file, writes);
                 reply.opened(handle, flags);
             }
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(or_stale(&node, errno)),
         });
     }
 

@@ -158,3 +158,41 @@ assert refused(os.open, aliases[b"three"], O_CREAT | O_EXCL | O_WRONLY) == "EEXI
 "#;
     house.python(script).succeed();
 }
+
+#[test]
+fn an_entry_in_another_spelling_is_moved_and_removed_by_the_name_it_is_shown_by() {
+    let Some(house) = House::new(MountOptions::default(), |builder, root| {
+        for name in ["a\u{308} one", "a\u{308} two", "a\u{308} three"] {
+            builder.file(root, name, name.as_bytes()).unwrap();
+        }
+    }) else {
+        return;
+    };
+    let script = r#"
+assert sorted(listdir()) == ["\u00e4 one", "\u00e4 three", "\u00e4 two"], listdir()
+unlink("\u00e4 one"); rename("a\u0308 two", "two")
+write_all("new", b"new"); rename("new", "\u00e4 three")
+assert sorted(listdir()) == ["two", "\u00e4 three"] and read_all("\u00e4 three") == b"new", listdir()
+assert refused(os.open, "a\u0308 three", O_CREAT | O_EXCL | O_WRONLY) == "EEXIST"
+"#;
+    house.python(script).succeed();
+}
+
+#[test]
+fn a_name_whose_file_is_replaced_all_the_time_is_always_there() {
+    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let script = r#"
+write_all("file", b"0" * 100)
+if (child := fork()) == 0:
+    for step in range(300):
+        write_all("new", b"%d" % (step % 10) * 100)
+        rename("new", "file")
+    os._exit(0)
+seen = 0
+while waitpid(child, WNOHANG) == (0, 0):
+    assert os.stat("file").st_size == 100 and len(read_all("file")) == 100
+    seen += 1
+assert seen and read_all("file") == b"9" * 100
+"#;
+    house.python(script).succeed();
+}
