@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(not(target_os = "linux"))]
 use rustix::fs::Dir;
@@ -36,25 +37,30 @@ use stat::kind_of;
 
 /// A folder, by its handle.
 #[derive(Debug)]
-pub(super) struct Folder(Root, Ground);
+pub(super) struct Folder {
+    root: Root,
+    ground: Ground,
+    /// Not every file system has modes, or those that one asks for. One refusal is enough to know.
+    holds_modes: AtomicBool,
+}
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let root = Root::open(path)?;
         let ground = Ground::of(root.handle());
-        Ok(Self(root, ground))
+        Ok(Self { root, ground, holds_modes: AtomicBool::new(true) })
     }
 
     #[cfg(target_os = "linux")]
     pub(super) fn read_directly(&mut self) {
-        self.1.read_directly();
+        self.ground.read_directly();
     }
 
     /// Opens a file to read it.
     fn open_to_read(&self, path: &CiphertextPath) -> io::Result<(OwnedFd, Metadata)> {
-        let found = Found::at(&self.0, path)?;
+        let found = Found::at(&self.root, path)?;
         #[cfg(target_os = "linux")]
-        if self.1.reads_directly() {
+        if self.ground.reads_directly() {
             match found.open_file(OFlags::RDONLY | OFlags::DIRECT) {
                 // Not every file system can.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
@@ -67,14 +73,19 @@ impl Folder {
     fn create(&self, path: &CiphertextPath, mode: Option<u32>) -> io::Result<(OwnedFd, Metadata)> {
         let wanted = mode.map(change::permissions).transpose()?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let handle = self.0.open_at(path, flags, wanted.unwrap_or(Mode::from_raw_mode(0o666)))?;
+        let handle = self.root.open_at(path, flags, wanted.unwrap_or(Mode::from_raw_mode(0o666)))?;
         let created = stat::metadata_of(&fs::fstat(&handle)?);
         match wanted {
             // The process's umask has taken some away, or the folder has given others.
-            Some(wanted) if created.owner.map(|owner| owner.mode) != mode => {
+            Some(wanted)
+                if created.owner.map(|owner| owner.mode) != mode
+                    && self.holds_modes.load(Ordering::Relaxed) =>
+            {
                 match fs::fchmod(&handle, wanted) {
-                    // Not every file system has any, or those.
-                    Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => Ok((handle, created)),
+                    Err(Errno::PERM | Errno::NOSYS | Errno::NOTSUP) => {
+                        self.holds_modes.store(false, Ordering::Relaxed);
+                        Ok((handle, created))
+                    }
                     result => {
                         result?;
                         let metadata = stat::metadata_of(&fs::fstat(&handle)?);
@@ -90,12 +101,12 @@ impl Folder {
     fn open_to_list(&self, dir: &CiphertextPath) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         #[cfg(target_os = "linux")]
-        match self.0.open_at(dir, flags | OFlags::NOATIME, Mode::empty()) {
+        match self.root.open_at(dir, flags | OFlags::NOATIME, Mode::empty()) {
             // It is somebody else's.
             Err(Errno::PERM) => {}
             other => return other,
         }
-        self.0.open_at(dir, flags, Mode::empty())
+        self.root.open_at(dir, flags, Mode::empty())
     }
 }
 
@@ -103,7 +114,7 @@ impl BlockStorage for Folder {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
         let (handle, metadata) = match mode {
             OpenMode::Read => self.open_to_read(path)?,
-            OpenMode::ReadWrite => Found::at(&self.0, path)?.open_file(OFlags::RDWR)?,
+            OpenMode::ReadWrite => Found::at(&self.root, path)?.open_file(OFlags::RDWR)?,
             OpenMode::CreateNew { .. } if path.as_str().is_empty() => {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -113,7 +124,7 @@ impl BlockStorage for Folder {
     }
 
     fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
-        Ok(Found::at(&self.0, path)?.metadata())
+        Ok(Found::at(&self.root, path)?.metadata())
     }
 
     fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
@@ -124,12 +135,12 @@ impl BlockStorage for Folder {
         if dir.as_str().is_empty() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let (parent, name) = self.0.place(dir)?;
+        let (parent, name) = self.root.place(dir)?;
         Ok(fs::mkdirat(parent, name, Mode::from_raw_mode(0o777))?)
     }
 
     fn remove(&self, path: &CiphertextPath, kind: EntryKind) -> io::Result<()> {
-        let (parent, name) = self.0.place_of_entry(path)?;
+        let (parent, name) = self.root.place_of_entry(path)?;
         let flags = if kind == EntryKind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match fs::unlinkat(parent, name, flags) {
             // What POSIX wants for a folder, and what macOS says.
@@ -146,8 +157,9 @@ impl BlockStorage for Folder {
     }
 
     fn rename(&self, from: &CiphertextPath, to: &CiphertextPath, replace: Replace) -> io::Result<()> {
-        let (from_parent, from_name) = self.0.place_of_entry(from)?;
-        let elsewhere = if from.parent() == to.parent() { None } else { Some(self.0.place_of_entry(to)?.0) };
+        let (from_parent, from_name) = self.root.place_of_entry(from)?;
+        let elsewhere =
+            if from.parent() == to.parent() { None } else { Some(self.root.place_of_entry(to)?.0) };
         let to_parent = elsewhere.as_ref().unwrap_or(&from_parent);
         let to_name = to.file_name().unwrap_or(".");
         if replace == Replace::Always {
@@ -167,20 +179,20 @@ impl BlockStorage for Folder {
     }
 
     fn sync_dir(&self, dir: &CiphertextPath) -> io::Result<()> {
-        let handle = self.0.open_at(dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+        let handle = self.root.open_at(dir, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         file::sync(&File::from(handle))
     }
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
-        Found::at(&self.0, path)?.change(change)
+        Found::at(&self.root, path)?.change(change)
     }
 
     fn habits(&self) -> Habits {
-        self.1.habits
+        self.ground.habits
     }
 
     fn space(&self) -> io::Result<Space> {
-        let stat = fs::fstatvfs(self.0.handle())?;
+        let stat = fs::fstatvfs(self.root.handle())?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Space { total: bytes(stat.f_blocks), free: bytes(stat.f_bfree), available: bytes(stat.f_bavail) })
     }
