@@ -259,6 +259,9 @@ impl Vault {
     }
 
     fn open_in(&self, node: &Arc<Node>, mode: OpenMode, now: Instant) -> Result<File> {
+        if let Some(file) = self.open_gone(node, mode) {
+            return Ok(file);
+        }
         let (handle, seen) = self.tree.open(node, mode, now)?;
         let registry = &self.resident.registry;
         let is_current = self.observe(node, &seen, now);
@@ -272,6 +275,14 @@ impl Vault {
             .unwrap_or_else(|| opened(false));
         let shared = self.files.join(node, &resident, handle, writable);
         Ok(File::new(shared, Arc::clone(&self.files), writable))
+    }
+
+    /// A file that is gone can be opened as long as somebody has it open, if that is for what is wanted.
+    fn open_gone(&self, node: &Node, mode: OpenMode) -> Option<File> {
+        let shared = if node.is_gone() { self.files.open_of(node.id()) } else { None };
+        let writable = mode != OpenMode::Read;
+        let shared = shared.filter(|shared| !writable || shared.is_writable())?;
+        Some(File::new(shared, Arc::clone(&self.files), writable))
     }
 
     /// The node of the file that was opened by `node`: another one, if that is still the node of the file which was there

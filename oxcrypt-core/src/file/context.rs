@@ -91,6 +91,11 @@ impl FileContext {
         shared
     }
 
+    /// The file of a node, if anybody has it open, or it is not all stored.
+    pub(crate) fn open_of(&self, node: NodeId) -> Option<Arc<Shared>> {
+        self.open.get(&node)
+    }
+
     /// Whether anybody has the file of a node open for writing.
     pub(crate) fn has_writer(&self, node: NodeId) -> bool {
         self.open.get(&node).is_some_and(|shared| shared.is_writable())

@@ -58,7 +58,7 @@ impl Shared {
         Arc::clone(&self.handle.read().unwrap_or_else(PoisonError::into_inner).file)
     }
 
-    pub(super) fn is_writable(&self) -> bool {
+    pub(crate) fn is_writable(&self) -> bool {
         self.handle.read().unwrap_or_else(PoisonError::into_inner).writable
     }
 

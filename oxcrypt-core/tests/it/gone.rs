@@ -93,3 +93,23 @@ fn attributes_of_an_open_file_that_is_gone_can_be_set_and_touch_nobody_else() {
         );
     }
 }
+
+#[test]
+fn a_file_that_is_gone_can_be_opened_while_somebody_has_it_open() {
+    for lose_name in ways() {
+        let (_storage, vault, file) = scene();
+        let node = Arc::clone(file.node());
+        lose_name(&vault);
+        let again = vault.open(&node, Instant::now()).unwrap();
+        file.write_at(0, b"new", at(1)).unwrap();
+        assert_eq!(lab::content(&again).unwrap()[..4], [b"new", &bytes(100, 0)[3..4]].concat());
+        assert_eq!(again.write_at(0, b"x", at(1)).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        let writer = vault.open_for_writing(&node, Instant::now()).unwrap();
+        drop(file);
+        writer.write_at(0, b"NEW", at(1)).unwrap();
+        flush(&writer).unwrap();
+        assert_eq!(lab::content(&again).unwrap()[..3], *b"NEW");
+        drop((writer, again));
+        assert_eq!(vault.open(&node, Instant::now()).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
