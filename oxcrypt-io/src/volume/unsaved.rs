@@ -47,11 +47,10 @@ impl Volume {
         self.vault().discard(node)
     }
 
-    /// Ends the volume: [drains](Self::drain) it, and has storage take what is unsaved, for no longer than `patience`.
-    /// Returns the files that storage has not taken by then. Blocks.
-    #[must_use = "what is left is lost with the process"]
-    pub fn finish(&self, patience: Duration) -> Vec<Unsaved> {
-        self.drain();
+    /// Has storage take what is unsaved now, for no longer than `patience`, while all goes on. Returns the files that storage
+    /// has not taken by then. Blocks.
+    #[must_use = "what is left is not in storage"]
+    pub fn save(&self, patience: Duration) -> Vec<Unsaved> {
         let deadline = self.shared.deadline(patience);
         let files = self.vault().unsaved();
         let answers: Vec<_> = files.into_iter().map(|file| self.shared.store_last(file, deadline)).collect();
@@ -60,6 +59,14 @@ impl Volume {
             let _told_below = answer.wait();
         }
         self.unsaved()
+    }
+
+    /// Ends the volume: [drains](Self::drain) it, and has storage take what is unsaved, for no longer than `patience`.
+    /// Returns the files that storage has not taken by then. Blocks.
+    #[must_use = "what is left is lost with the process"]
+    pub fn finish(&self, patience: Duration) -> Vec<Unsaved> {
+        self.drain();
+        self.save(patience)
     }
 }
 
