@@ -5,7 +5,10 @@
 //! number of threads that bring requests does not matter.
 
 use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use fuser::{Errno, INodeNo};
 use oxcrypt_core::Node;
@@ -46,6 +49,9 @@ pub(crate) struct Dispatch {
     may_block: bool,
     read_only: bool,
     damage: Damage,
+    begun: Instant,
+    /// When it was used last, in milliseconds since it began.
+    used: AtomicU64,
     pub(crate) negotiated: OnceLock<Negotiated>,
 }
 
@@ -75,6 +81,8 @@ impl Dispatch {
             may_block,
             read_only: options.read_only,
             damage: Damage::default(),
+            begun: Instant::now(),
+            used: AtomicU64::new(0),
             negotiated: OnceLock::new(),
             volume,
         }))
@@ -93,8 +101,15 @@ impl Dispatch {
             inodes: self.inodes.len(),
             handles: self.handles.len(),
             held: self.callers.held(),
+            unused_for: self.begun.elapsed().saturating_sub(Duration::from_millis(self.used.load(Relaxed))),
             damaged: self.damage.told(),
         }
+    }
+
+    /// Somebody uses it now.
+    fn is_used(&self) {
+        let age = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.used.fetch_max(age, Relaxed);
     }
 
     /// The node of a number, for whoever wants to change something.
@@ -118,6 +133,7 @@ impl Dispatch {
         question: Question<T>,
         then: impl FnOnce(&Arc<Self>, Result<T, Errno>) + Send + 'static,
     ) {
+        self.is_used();
         let dispatch = Arc::clone(self);
         if question.is_known() {
             question.then(move |answer| then(&dispatch, dispatch.told(operation, answer)));

@@ -1,5 +1,7 @@
 //! What a mount is and holds at a moment, for people.
 
+use std::time::Duration;
+
 use crate::callers::HeldRequest;
 
 /// What a mount holds. Touches no storage.
@@ -14,6 +16,8 @@ pub struct Figures {
     pub handles: usize,
     /// Requests without an answer, the one that has waited longest first.
     pub held: Vec<HeldRequest>,
+    /// How long ago a program asked for something that concerns files last, or let go of one.
+    pub unused_for: Duration,
     /// What was found damaged, the oldest first.
     pub damaged: Vec<String>,
 }

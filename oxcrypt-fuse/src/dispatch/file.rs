@@ -121,6 +121,7 @@ impl Dispatch {
 
     /// Lets go of an open file or directory. The backing file is closed by others, later.
     pub(crate) fn release(&self, handle: FileHandle, reply: ReplyEmpty) {
+        self.is_used();
         drop(self.handles.remove(handle));
         reply.ok();
     }
