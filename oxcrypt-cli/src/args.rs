@@ -9,7 +9,7 @@ pub(crate) use keys::{
     BackupsCommand, ChangeArgs, ConfigCommand, CreateArgs, PassphraseCommand, PruneArgs, RebuildArgs,
     RecoveryKeyCommand, ResetArgs, Suite, ValidateArgs,
 };
-pub(crate) use mount::{MountArgs, StatusArgs, UnmountArgs};
+pub(crate) use mount::{DiscardArgs, MountArgs, StatusArgs, UnmountArgs};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,6 +33,7 @@ Exit codes:
   5    the storage, the destination or the mount failed
   6    another oxcrypt writes to this vault
   7    refused, and nothing changed: something is in the way, or nobody said yes
+  8    storage has not taken what was written to a mount; each file is named
   130  interrupted";
 
 const UNLOCK_PATIENCE: &str =
@@ -130,6 +131,9 @@ The first line is the entry; for a directory a second one is the folder that its
     /// Unmount a vault
     #[command(after_help = mount::UNMOUNT_HELP)]
     Unmount(UnmountArgs),
+    /// Give up what a mount could not store
+    #[command(after_help = mount::DISCARD_HELP)]
+    Discard(DiscardArgs),
     /// List mounted vaults
     #[command(after_help = mount::MOUNTS_HELP)]
     Mounts,

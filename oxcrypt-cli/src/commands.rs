@@ -6,6 +6,8 @@ pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod decrypt;
+#[cfg(target_os = "linux")]
+pub(crate) mod discard;
 pub(crate) mod info;
 pub(crate) mod locate;
 pub(crate) mod ls;

@@ -6,6 +6,9 @@
 mod client;
 mod server;
 
+use std::fmt;
+
+use indicatif::BinaryBytes;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use client::Client;
@@ -19,6 +22,10 @@ pub(crate) enum Question {
     About,
     /// How it fares.
     Status,
+    /// Of which files something is not in storage yet.
+    Unsaved,
+    /// To give up what is unsaved of a file, if it could not be stored.
+    Discard { file: u64 },
     /// To unmount; with force, whoever uses it.
     Unmount { force: bool },
 }
@@ -30,8 +37,14 @@ pub(crate) enum Answer {
     About(About),
     /// As `oxcrypt status --json` prints it.
     Status(serde_json::Value),
+    /// These are not in storage yet. Where it was to unmount, it stays mounted for that.
+    Unsaved(Vec<Left>),
+    /// Whether there was anything to give up.
+    Discarded(bool),
     /// It is mounted no longer, and the process ends.
     Unmounted,
+    /// The same, and what these had unsaved is lost.
+    Lost(Vec<Left>),
     /// Somebody uses it. It stays mounted.
     Busy,
     /// Something else went wrong; it is said what.
@@ -52,6 +65,41 @@ pub(crate) struct About {
     pub(crate) log: Option<String>,
 }
 
+/// A file of which something is not in storage. Whoever may ask may also see the mount, so it is told by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Left {
+    /// The number by which this process knows it.
+    pub(crate) file: u64,
+    /// In the vault; `None` where it was removed, and a program still has it open.
+    pub(crate) path: Option<String>,
+    /// In the vault's folder.
+    pub(crate) ciphertext: String,
+    pub(crate) bytes: u64,
+    /// When it was written to, in RFC 3339.
+    pub(crate) written: Option<String>,
+    /// Why it could not be stored, where that was tried.
+    pub(crate) error: Option<String>,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{path}")?,
+            None => f.write_str("a file that was removed and is still open")?,
+        }
+        let why = self.error.as_deref().unwrap_or("storage has not answered yet");
+        write!(f, ": {} not stored: {why}", BinaryBytes(self.bytes))
+    }
+}
+
+/// How many files and bytes.
+pub(crate) fn in_words(left: &[Left]) -> String {
+    let bytes = BinaryBytes(left.iter().map(|left| left.bytes).sum());
+    let files = if left.len() == 1 { "file" } else { "files" };
+    format!("{} {files} ({bytes})", left.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +110,9 @@ mod tests {
         assert_eq!(question, r#"{"ask":"unmount","force":true}"#);
         assert_eq!(serde_json::to_string(&Question::About).unwrap(), r#"{"ask":"about"}"#);
         assert_eq!(serde_json::to_string(&Answer::Busy).unwrap(), r#"{"answer":"busy"}"#);
+        let question = serde_json::to_string(&Question::Discard { file: 7 }).unwrap();
+        assert_eq!(question, r#"{"ask":"discard","file":7}"#);
+        let answer = serde_json::to_string(&Answer::Unsaved(Vec::new())).unwrap();
+        assert_eq!(answer, r#"{"answer":"unsaved","value":[]}"#);
     }
 }

@@ -4,7 +4,11 @@
 //! in the new one, and on storage that hangs so does closing. The main thread then waits for whatever comes first: a
 //! signal, a question on the control socket, or the end of the mount. It never asks storage.
 
+mod ending;
+mod idle;
 mod report;
+mod running;
+mod unsaved;
 
 use std::ffi::OsStr;
 use std::io;
@@ -12,31 +16,26 @@ use std::mem;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use oxcrypt_core::{Vault, VaultOptions};
-use oxcrypt_fuse::{FuseBackend, FuseMount, Janitor, table};
+use oxcrypt_fuse::{FuseBackend, Janitor};
 use oxcrypt_io::clock::SystemClock;
-use oxcrypt_io::mount::{Availability, MountBackend as _, MountedVault as _, Unmount};
+use oxcrypt_io::mount::{Availability, MountBackend as _};
 use oxcrypt_io::sched::plan::KernelQueue;
 use oxcrypt_io::volume::{Volume, VolumeOptions};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::timeout;
 
-use crate::control::{About, Answer, Asked, Question, Server};
+use crate::control::{About, Server};
 use crate::exit::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::mount_options::Wishes;
 use crate::notify::notify;
 use crate::output::exact_time;
 use crate::printable::printable;
+use crate::writer_lock::WriterLock;
 
-use report::report;
-
-/// How long ending a mount may take before the process goes and leaves the rest to its janitor.
-const ENDING: Duration = Duration::from_millis(1_800);
-/// How long an answer may take to reach whoever asked, when the process is about to end.
-const LAST_ANSWER: Duration = Duration::from_millis(200);
+use running::Running;
 
 /// What to mount, and where. All of it absolute.
 #[derive(Debug)]
@@ -78,16 +77,22 @@ impl Daemon {
         Ok(Self { plan, backend, server })
     }
 
+    /// What it is to mount, and where.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// How the vault is to be opened for this mount.
     pub(crate) fn vault_options(&self) -> VaultOptions {
-        let options = VaultOptions::default().read_only(true);
+        let options = VaultOptions::default().read_only(self.plan.wishes.mount.read_only);
         match self.plan.wishes.cache_bytes {
             Some(bytes) => options.chunk_cache_bytes(bytes),
             None => options,
         }
     }
 
-    /// Mounts the vault, says so by `ready`, and stays until it is mounted no longer.
+    /// Mounts the vault, says so by `ready`, and stays until it is mounted no longer. Whoever mounts it to write has the
+    /// `lock`, which is held to the end.
     ///
     /// # Errors
     ///
@@ -95,6 +100,7 @@ impl Daemon {
     pub(crate) fn run(
         self,
         vault: Vault,
+        lock: Option<WriterLock>,
         interrupt: &Interrupt,
         ready: impl FnOnce() -> io::Result<()>,
     ) -> Result<()> {
@@ -102,7 +108,7 @@ impl Daemon {
             .enable_all()
             .build()
             .map_err(|error| Failure::failed(format_args!("cannot start the runtime: {error}")))?;
-        let result = runtime.block_on(self.mount(vault, interrupt, ready));
+        let result = runtime.block_on(self.mount(vault, lock, interrupt, ready));
         // Its connections end with it, and whoever waits for that goes on.
         drop(runtime);
         result
@@ -111,6 +117,7 @@ impl Daemon {
     async fn mount(
         self,
         vault: Vault,
+        lock: Option<WriterLock>,
         interrupt: &Interrupt,
         ready: impl FnOnce() -> io::Result<()>,
     ) -> Result<()> {
@@ -127,119 +134,32 @@ impl Daemon {
         interrupt.end_by(move || told.notify_one());
         let (ask, asked) = mpsc::channel(8);
         let serving = tokio::spawn(server.serve(ask));
-        let mut running = Running { about: about(&plan), volume, mount };
+        let mut running = Running::new(about(&plan), volume, mount, asked, stop, plan.wishes.idle);
         let ended = match ready() {
             Ok(()) => {
                 log::info!("mounted {} at {at}", plan.vault.display());
                 let (vault, at) = (printable(&running.about.vault), printable(&running.about.mountpoint));
                 notify(&format!("READY=1\nMAINPID={}\nSTATUS=mounted {vault} at {at}", running.about.pid));
-                running.stay(asked, &stop).await
+                running.stay().await
             }
-            Err(error) => running.end().await.and(Err(failed(error))),
+            Err(error) => running.end_at_once().await.and(Err(failed(error))),
         };
         serving.abort();
         drop(serving.await);
         if ended.is_ok() {
             log::info!("unmounted {at}");
         }
-        // Closing what hangs would hang. The process is about to end, which closes it all.
+        // A change that hangs in storage may be carried out yet, and then the lock is held until the kernel has let go of it.
+        // Where only reads hang, nobody has to wait for that.
+        if running.is_changing() {
+            mem::forget(lock);
+        } else {
+            drop(lock);
+        }
+        // Closing what hangs would hang. The process is about to end, which closes it all; what was unsaved has been stored
+        // by now, or has been named.
         mem::forget((running, backend));
         ended
-    }
-}
-
-/// A mount that answers.
-struct Running {
-    about: About,
-    volume: Arc<Volume>,
-    mount: FuseMount,
-}
-
-impl Running {
-    /// Stays until the mount ends or somebody ends it.
-    async fn stay(&mut self, mut asked: mpsc::Receiver<Asked>, stop: &Notify) -> Result<()> {
-        loop {
-            tokio::select! {
-                ended = self.mount.wait() => {
-                    notify("STOPPING=1");
-                    return ended.map_err(|error| self.failed(&error)).and_then(|()| self.check_gone());
-                }
-                () = stop.notified() => {
-                    log::info!("a signal ends the mount");
-                    return self.end().await;
-                }
-                Some(question) = asked.recv() => {
-                    if let Some(ended) = self.answer(question).await {
-                        return ended;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Answers a question. Something where that was the end.
-    async fn answer(&mut self, asked: Asked) -> Option<Result<()>> {
-        let force = match asked.question {
-            Question::About => {
-                drop(asked.answer(Answer::About(self.about.clone())));
-                return None;
-            }
-            Question::Status => {
-                let status = report(&self.about, &self.volume, &self.mount);
-                drop(asked.answer(Answer::Status(status)));
-                return None;
-            }
-            Question::Unmount { force } => force,
-        };
-        let (answer, ended) = if force {
-            let ended = self.end().await;
-            let text = ended.as_ref().err().map(|failure| failure.text().unwrap_or_default().to_owned());
-            (text.map_or(Answer::Unmounted, Answer::Failed), Some(ended))
-        } else {
-            self.end_unless_used().await
-        };
-        drop(timeout(LAST_ANSWER, asked.answer(answer)).await);
-        ended
-    }
-
-    /// Unmounts if nobody uses it. Where that cannot be, all goes on.
-    async fn end_unless_used(&mut self) -> (Answer, Option<Result<()>>) {
-        match self.mount.unmount(Unmount::IfUnused).await {
-            Ok(()) => {
-                notify("STOPPING=1");
-                (Answer::Unmounted, Some(Ok(())))
-            }
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => (Answer::Busy, None),
-            Err(error) => (Answer::Failed(format!("{} stays: {error}", self.about.mountpoint)), None),
-        }
-    }
-
-    /// Unmounts, whoever uses it. All who wait for an answer get one before, and whoever asks later finds nothing that
-    /// storage would have to be asked for.
-    async fn end(&mut self) -> Result<()> {
-        notify("STOPPING=1");
-        self.volume.drain();
-        match timeout(ENDING, self.mount.unmount(Unmount::Force)).await {
-            Ok(ended) => ended.map_err(|error| self.failed(&error)),
-            Err(_) => Err(self.failed(&io::ErrorKind::TimedOut.into())),
-        }
-    }
-
-    /// A mount that others ended may be dead and in the tree still: somebody ended its connection.
-    fn check_gone(&self) -> Result<()> {
-        let status = self.mount.status();
-        let there = table::find(&status.mountpoint).ok().flatten();
-        if there.is_none_or(|there| Some(there.connection) != status.connection) {
-            return Ok(());
-        }
-        let at = &self.about.mountpoint;
-        Err(Failure::failed(format_args!(
-            "somebody ended the connection of {at} to the kernel; `oxcrypt unmount --force {at}` removes what is left"
-        )))
-    }
-
-    fn failed(&self, error: &io::Error) -> Failure {
-        Failure::failed(format_args!("the mount at {} did not end well: {error}", self.about.mountpoint))
     }
 }
 
@@ -267,7 +187,7 @@ fn about(plan: &Plan) -> About {
         vault: plan.vault.display().to_string(),
         pid: std::process::id(),
         since: exact_time(Some(SystemTime::now())).as_str().unwrap_or_default().to_owned(),
-        read_only: true,
+        read_only: plan.wishes.mount.read_only,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         log: plan.log.as_ref().map(|log| log.display().to_string()),
     }

@@ -29,6 +29,8 @@ pub(crate) enum Code {
     OtherWriter = 6,
     /// What was asked for would do harm, or nobody said yes. Nothing was changed.
     Refused = 7,
+    /// What was written to a mount could not be stored. Each file has been named.
+    Unsaved = 8,
     /// Ctrl-C, or a signal that asks to end.
     Interrupted = 130,
 }
@@ -39,7 +41,8 @@ impl Code {
     pub(crate) fn read(text: &str) -> Self {
         let codes = [Self::Done, Self::Partial, Self::Usage, Self::WrongPassphrase, Self::NotOpened];
         let told = text.trim().parse();
-        let known = codes.into_iter().chain([Self::OtherWriter, Self::Refused, Self::Interrupted]);
+        let known =
+            codes.into_iter().chain([Self::OtherWriter, Self::Refused, Self::Unsaved, Self::Interrupted]);
         known.into_iter().find(|code| told == Ok(*code as i32)).unwrap_or(Self::Failed)
     }
 }
@@ -100,6 +103,12 @@ impl Failure {
     /// Nothing was changed, because it would do harm or nobody said yes.
     pub(crate) fn refused(text: impl fmt::Display) -> Self {
         Self::new(Code::Refused, text)
+    }
+
+    /// Storage has not taken what was written to a mount.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unsaved(text: impl fmt::Display) -> Self {
+        Self::new(Code::Unsaved, text)
     }
 
     /// The key that was given is none, or another vault's.
@@ -255,8 +264,9 @@ mod tests {
             Code::Failed,
             Code::OtherWriter,
             Code::Refused,
+            Code::Unsaved,
             Code::Interrupted,
         ];
-        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 6, 7, 130]);
+        assert_eq!(codes.map(|code| code as u8), [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]);
     }
 }

@@ -99,6 +99,7 @@ fn of_mounts(command: &Command, as_daemon: bool, session: &mut Session) -> exit:
     match command {
         Command::Mount(args) => commands::mount::run(args, as_daemon, session),
         Command::Unmount(args) => commands::unmount::run(args, session),
+        Command::Discard(args) => commands::discard::run(args, session),
         Command::Status(args) => commands::status::run(args, session),
         _ => commands::mounts::run(session),
     }

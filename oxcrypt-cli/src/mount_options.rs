@@ -9,7 +9,7 @@ use crate::args::MountArgs;
 use crate::exit::{Failure, Result};
 
 /// What `-o` takes, for the message about what it does not.
-const KNOWN: &str = "ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, \
+const KNOWN: &str = "ro, rw, allow_other, nonempty, uid=, gid=, umask=, cache_size=, auto_unmount_after=, \
                      deadline.lookup=, deadline.attributes=, deadline.open=, deadline.list=, deadline.entries=, deadline.read=, \
                      deadline.change=, deadline.write=, noexec, exec, nodev, nosuid, noatime, atime, dirsync, sync, async";
 
@@ -30,16 +30,16 @@ pub(crate) struct Wishes {
     pub(crate) deadlines: Deadlines,
     /// Bytes of content to keep in memory, where that was said.
     pub(crate) cache_bytes: Option<usize>,
-    pub(crate) read_only: bool,
     pub(crate) nonempty: bool,
+    /// How long nobody uses it before it ends by itself.
+    pub(crate) idle: Option<Duration>,
 }
 
 impl Wishes {
     /// Reads what was asked for; where the same is said twice, the last counts, and a long option before `-o`.
     pub(crate) fn read(args: &MountArgs) -> Result<Self> {
-        let (mut mount, deadlines) = (MountOptions::default(), Deadlines::default());
-        mount.read_only = true;
-        let mut wishes = Self { mount, deadlines, cache_bytes: None, read_only: false, nonempty: false };
+        let (mount, deadlines) = (MountOptions::default(), Deadlines::default());
+        let mut wishes = Self { mount, deadlines, cache_bytes: None, nonempty: false, idle: None };
         for option in args.options.iter().map(|option| option.trim()).filter(|option| !option.is_empty()) {
             wishes.apply(option)?;
         }
@@ -61,7 +61,7 @@ impl Wishes {
     }
 
     fn apply_long(&mut self, args: &MountArgs) -> Result<()> {
-        self.read_only |= args.read_only;
+        self.mount.read_only |= args.read_only;
         self.nonempty |= args.nonempty;
         self.mount.allow_other |= args.allow_other;
         self.mount.uid = args.uid.or(self.mount.uid);
@@ -71,6 +71,9 @@ impl Wishes {
         }
         if let Some(size) = &args.cache_size {
             self.cache_bytes = Some(bytes(size)?);
+        }
+        if let Some(time) = &args.auto_unmount_after {
+            self.idle = Some(duration(time)?);
         }
         if let Some(threads) = args.session_threads {
             self.mount.session_threads = threads;
@@ -88,14 +91,15 @@ impl Wishes {
     fn apply(&mut self, option: &str) -> Result<()> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match name {
-            "ro" => self.read_only = true,
-            "rw" => self.read_only = false,
+            "ro" => self.mount.read_only = true,
+            "rw" => self.mount.read_only = false,
             "allow_other" => self.mount.allow_other = true,
             "nonempty" => self.nonempty = true,
             "uid" => self.mount.uid = Some(number(name, value)?),
             "gid" => self.mount.gid = Some(number(name, value)?),
             "umask" => self.mount.umask = Some(octal(value)?),
             "cache_size" => self.cache_bytes = Some(bytes(value)?),
+            "auto_unmount_after" => self.idle = Some(duration(value)?),
             "dev" | "suid" => {
                 return Err(Failure::usage(format_args!("-o {option}: a vault cannot be mounted with that")));
             }
@@ -173,6 +177,7 @@ fn duration(text: &str) -> Result<Duration> {
         "ms" => Some(Duration::from_millis(count)),
         "" | "s" => Some(Duration::from_secs(count)),
         "m" | "min" => count.checked_mul(60).map(Duration::from_secs),
+        "h" => count.checked_mul(60 * 60).map(Duration::from_secs),
         _ => None,
     });
     // A mount that lets nobody wait serves nothing but what is in memory.
@@ -197,11 +202,12 @@ mod tests {
 
     #[test]
     fn options_are_those_of_mount_and_the_long_ones_say_the_same() {
-        let short = "ro,allow_other,nonempty,uid=7,gid=8,umask=022,cache_size=256,deadline.read=60s,noexec";
+        let short = "ro,allow_other,nonempty,uid=7,gid=8,umask=022,cache_size=256,deadline.read=60s,noexec,auto_unmount_after=2h";
         let short = read(&["-o", short, "-o", "deadline.lookup=500ms,defaults,x-systemd.automount"]).unwrap();
         let long =
             ["--read-only", "--allow-other", "--nonempty", "--uid", "7", "--gid", "8", "--umask", "022"];
-        let rest = ["--cache-size", "256M", "--deadline", "read=1m,lookup=500ms", "-o", "noexec"];
+        let rest =
+            ["--cache-size=256M", "--deadline=read=1m,lookup=500ms", "-onoexec", "--auto-unmount-after=120m"];
         assert_eq!(short, read(&[&long[..], &rest].concat()).unwrap());
         assert_eq!(short.mount.umask, Some(0o022));
         assert_eq!(short.cache_bytes, Some(256 << 20));
@@ -211,8 +217,9 @@ mod tests {
 
     #[test]
     fn the_last_word_counts() {
-        assert!(!read(&["-o", "ro,rw"]).unwrap().read_only);
-        assert!(read(&["-o", "rw,ro"]).unwrap().read_only);
+        assert!(!read(&[]).unwrap().mount.read_only);
+        assert!(!read(&["-o", "ro,rw"]).unwrap().mount.read_only);
+        assert!(read(&["-o", "rw,ro"]).unwrap().mount.read_only);
     }
 
     #[test]

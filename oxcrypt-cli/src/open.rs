@@ -109,9 +109,22 @@ pub(crate) fn key(mut locked: Locked, args: &VaultArgs, session: &Session) -> Re
 }
 
 /// Becomes the one writer of the vault in a folder, before anybody types anything.
-pub(crate) fn become_writer(folder: &Path, what: &'static str, patience: Duration) -> Result<WriterLock> {
-    let folder = folder.to_owned();
-    within(patience, move || WriterLock::take(&folder, what))
+pub(crate) fn become_writer(folder: &Path, what: &str, patience: Duration) -> Result<WriterLock> {
+    let (folder, what) = (folder.to_owned(), what.to_owned());
+    within(patience, move || WriterLock::take(&folder, &what))
+}
+
+/// Backs up the key files of a vault that is about to be written to, as every client that writes does. Where that cannot
+/// be done, `warn` is told why.
+pub(crate) fn backed_up(vault: Vault, patience: Duration, warn: impl FnOnce(&str)) -> Result<Vault> {
+    let (vault, backed_up) = within(patience, move || {
+        let backed_up = vault.back_up_key_files();
+        Ok((vault, backed_up))
+    })?;
+    if let Err(error) = backed_up {
+        warn(&format!("the vault's key files could not be backed up: {error}"));
+    }
+    Ok(vault)
 }
 
 /// A recovery key or raw key did not sign the vault's config.
@@ -154,13 +167,8 @@ pub(crate) fn writable(
 ) -> Result<Source> {
     let lock = become_writer(&args.vault, what, args.patience())?;
     let vault = unlock(args, options, Reader::Command, session)?;
-    let (vault, backed_up) = within(args.patience(), move || {
-        let backed_up = vault.back_up_key_files();
-        Ok((vault, backed_up))
-    })?;
-    if let Err(error) = backed_up {
-        session.console.note(format_args!("warning: the vault's key files could not be backed up: {error}"));
-    }
+    let warn = |text: &str| session.console.note(format_args!("warning: {text}"));
+    let vault = backed_up(vault, args.patience(), warn)?;
     session.interrupt.on_end(|| ());
     Ok(Source::new(vault, args.patience())?.held_by(lock))
 }

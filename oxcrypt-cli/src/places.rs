@@ -9,6 +9,9 @@ use oxcrypt_fuse::table;
 
 use crate::exit::{Failure, Result};
 
+/// As many links as the system itself follows on one way.
+const LINKS: usize = 40;
+
 /// The name of a folder without links in it, so that it means the same in any process. Does not ask the folder itself,
 /// so it returns where that is a mount that hangs.
 pub(crate) fn absolute(folder: &Path) -> Result<PathBuf> {
@@ -45,6 +48,24 @@ pub(crate) fn check(vault: &Path, mountpoint: &Path, nonempty: bool) -> Result<(
         )));
     }
     Ok(())
+}
+
+/// Where a file that may not be there yet really lies, whatever links lead there.
+pub(crate) fn real(file: &Path) -> io::Result<PathBuf> {
+    let mut file = file.to_owned();
+    for _ in 0..LINKS {
+        match file.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        match fs::read_link(&file) {
+            // A link to what is not there yet: to write there makes it.
+            Ok(target) => file = parent.join(target),
+            Err(_) => return Ok(parent.canonicalize()?.join(file.file_name().unwrap_or_default())),
+        }
+    }
+    Err(rustix::io::Errno::LOOP.into())
 }
 
 /// Refuses to mount over `place`, which the mount needs.
@@ -86,6 +107,20 @@ fn lies_in(inner: &Path, outer: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_leads_to_what_is_not_there_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("folder")).unwrap();
+        std::os::unix::fs::symlink("two", root.join("one")).unwrap();
+        std::os::unix::fs::symlink("folder/new", root.join("two")).unwrap();
+        std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
+        assert_eq!(real(&root.join("one")).unwrap(), root.join("folder/new"));
+        assert_eq!(real(&root.join("plain")).unwrap(), root.join("plain"));
+        assert!(real(&root.join("loop")).is_err());
+        assert!(real(&root.join("nowhere/log")).is_err());
+    }
 
     #[test]
     fn nothing_may_lie_in_itself_under_any_name() {

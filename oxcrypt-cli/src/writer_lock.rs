@@ -8,7 +8,7 @@ use std::process;
 use crate::exit::{Failure, Result};
 
 /// More than any holder says of itself.
-const MAX_NOTE: u64 = 256;
+const MAX_NOTE: u64 = 8 << 10;
 
 /// The right to write to a vault, for as long as this lives.
 ///
@@ -102,9 +102,20 @@ fn holder(file: &mut File) -> String {
     let mut note = String::new();
     let read = file.rewind().and_then(|()| file.take(MAX_NOTE).read_to_string(&mut note));
     match note.split_once(' ') {
+        Some((process, what)) if read.is_ok() && has_ended(process) => {
+            format!("process {process} ({what}), which has ended but still hangs in the storage,")
+        }
         Some((process, what)) if read.is_ok() => format!("process {process} ({what})"),
         _ => "another process".to_owned(),
     }
+}
+
+/// Whether a process has ended, and the kernel waits for what it still does in the storage: that may be a change, so its
+/// lock holds until then.
+fn has_ended(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in brackets, may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// The same for every path of a folder.

@@ -17,6 +17,7 @@ use crate::output::Output;
 use crate::places;
 use crate::runtime_dir;
 use crate::session::Session;
+use crate::writer_lock::WriterLock;
 
 pub(crate) fn run(args: &MountArgs, as_daemon: bool, session: &mut Session) -> Result<()> {
     if as_daemon {
@@ -35,9 +36,14 @@ fn foreground(args: &MountArgs, plan: Plan, session: &mut Session) -> Result<()>
     log_file::start(log, session.console.is_verbose());
     let said = Said::of(&plan);
     let daemon = Daemon::prepare(plan, args.vault.key.variable())?;
-    let vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
+    let lock = become_writer(args, daemon.plan())?;
+    let mut vault = open::unlock(&args.vault, &daemon.vault_options(), Reader::Daemon, session)?;
+    if lock.is_some() {
+        let warn = |text: &str| session.console.note(format_args!("warning: {text}"));
+        vault = open::backed_up(vault, args.vault.patience(), warn)?;
+    }
     let Session { out, interrupt, .. } = session;
-    let ended = daemon.run(vault, interrupt, || {
+    let ended = daemon.run(vault, lock, interrupt, || {
         said.print(out).map_err(|_| io::Error::other("standard output cannot be written to"))
     });
     log_file::finish();
@@ -51,8 +57,12 @@ fn background(args: &MountArgs, plan: &Plan, session: &mut Session) -> Result<()
     loop {
         // What is no vault is told before anybody types.
         drop(open::find_for(&args.vault.key, &plan.vault, Reader::Daemon, args.vault.patience())?);
+        // So is another writer, and while somebody types nobody becomes one.
+        let lock = become_writer(args, plan)?;
         let secret = args.vault.key.get(&session.interrupt)?;
         tries -= 1;
+        // The daemon takes it.
+        drop(lock);
         match background::start(&secret, args.vault.key.variable()) {
             Ok(()) => return said.print(&mut session.out),
             Err(failure) if failure.code() == Code::WrongPassphrase && tries > 0 => {}
@@ -89,16 +99,32 @@ fn serve(args: &MountArgs, plan: Plan, secret: Secret, parent: &mut Parent, sess
     parent.watch(&session.interrupt).map_err(cannot)?;
     let folder = plan.vault.clone();
     let daemon = Daemon::prepare(plan, args.vault.key.variable())?;
+    let lock = become_writer(args, daemon.plan())?;
     let options = daemon.vault_options().max_scrypt_memory(args.vault.max_scrypt_bytes());
     let locked = open::find_for(&args.vault.key, &folder, Reader::Daemon, args.vault.patience())?;
-    let vault = open::unlock_found(locked, secret, &options, args.vault.patience())??;
-    for warning in vault.warnings() {
+    let mut vault = open::unlock_found(locked, secret, &options, args.vault.patience())??;
+    let mut warn = |warning: &str| {
         log::warn!("{warning}");
         if !session.console.is_quiet() {
             parent.say(format_args!("warning: {warning}"));
         }
+    };
+    for warning in vault.warnings() {
+        warn(&warning.to_string());
     }
-    daemon.run(vault, &session.interrupt, || parent.ready())
+    if lock.is_some() {
+        vault = open::backed_up(vault, args.vault.patience(), warn)?;
+    }
+    daemon.run(vault, lock, &session.interrupt, || parent.ready())
+}
+
+/// Becomes the vault's writer, unless the mount is to be read-only.
+fn become_writer(args: &MountArgs, plan: &Plan) -> Result<Option<WriterLock>> {
+    if plan.wishes.mount.read_only {
+        return Ok(None);
+    }
+    let what = format!("mount at {}", plan.mountpoint.display());
+    open::become_writer(&plan.vault, &what, args.vault.patience()).map(Some)
 }
 
 /// Puts together what the command line says, and refuses what cannot be.
@@ -117,13 +143,17 @@ fn plan(args: &MountArgs) -> Result<Plan> {
     let no_dir = |error: io::Error| Failure::failed(format_args!("no place for the control socket: {error}"));
     let sockets = runtime_dir::create().map_err(no_dir)?;
     places::keep_out("the control socket", &sockets, &mountpoint)?;
+    for locks in runtime_dir::all().map_err(no_dir)? {
+        places::keep_out("the lock of the vault's writer", &locks, &mountpoint)?;
+    }
     let log = match &args.log {
         Some(log) => Some(std::path::absolute(log).map_err(|error| no_log(log, &error))?),
         None if args.foreground => None,
         None => Some(log_file::path_for(&mountpoint).map_err(|error| no_log(Path::new("log"), &error))?),
     };
     if let Some(log) = &log {
-        places::keep_out("the log", log, &mountpoint)?;
+        let real = places::real(log).map_err(|error| no_log(log, &error))?;
+        places::keep_out("the log", &real, &mountpoint)?;
     }
     let socket = sockets.join(runtime_dir::socket_name(&mountpoint));
     Ok(Plan { vault, mountpoint, socket, log, wishes })
@@ -131,9 +161,6 @@ fn plan(args: &MountArgs) -> Result<Plan> {
 
 /// What somebody who mounts should know before.
 fn warn(plan: &mut Plan, session: &Session) {
-    if !plan.wishes.read_only {
-        session.console.note("mounting read-only: this version cannot write to vaults yet");
-    }
     if let Some(limit) = oxcrypt_fuse::request_timeout()
         && plan.wishes.keep_before(limit)
     {
@@ -157,20 +184,27 @@ fn no_log(path: &Path, error: &io::Error) -> Failure {
 struct Said {
     vault: PathBuf,
     mountpoint: PathBuf,
+    read_only: bool,
 }
 
 impl Said {
     fn of(plan: &Plan) -> Self {
-        Self { vault: plan.vault.clone(), mountpoint: plan.mountpoint.clone() }
+        Self {
+            vault: plan.vault.clone(),
+            mountpoint: plan.mountpoint.clone(),
+            read_only: plan.wishes.mount.read_only,
+        }
     }
 
     fn print(&self, out: &mut Output) -> Result<()> {
         let (vault, mountpoint) = (self.vault.display().to_string(), self.mountpoint.display().to_string());
         if out.is_json() {
-            out.object(json!({ "vault": vault, "mountpoint": mountpoint, "readOnly": true }))?;
+            out.object(json!({ "vault": vault, "mountpoint": mountpoint, "readOnly": self.read_only }))?;
         } else {
             let (vault, mountpoint) = (out.name(&vault), out.name(&mountpoint));
-            let line = format!("mounted {vault} at {mountpoint}; `oxcrypt unmount {mountpoint}` ends it");
+            let how = if self.read_only { " read-only" } else { "" };
+            let line =
+                format!("mounted {vault} at {mountpoint}{how}; `oxcrypt unmount {mountpoint}` ends it");
             out.line(line)?;
         }
         out.flush()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use indicatif::BinaryBytes;
 use oxcrypt_fuse::table::Mounted;
 use serde_json::Value;
 
@@ -12,6 +13,9 @@ use crate::exit::{Code, Failure, Result};
 use crate::output::local_time_of;
 use crate::printable::printable;
 use crate::session::Session;
+
+/// Files that could not be stored are named up to here.
+const SHOWN: usize = 8;
 
 pub(crate) fn run(args: &StatusArgs, session: &mut Session) -> Result<()> {
     let mounts = match &args.mountpoint {
@@ -75,6 +79,7 @@ fn lines(status: &Value) -> Vec<String> {
         ),
         format!("  storage    {}; {} places for stalled work left", text("/storage"), shown("/reserveLeft")),
     ];
+    lines.extend(unsaved(status));
     if let Some(age) = number("/oldest/ageMs") {
         let (operation, path) = (text("/oldest/operation"), text("/oldest/path"));
         lines.push(format!("  oldest     {operation} of {path}, {}", time(Duration::from_millis(age))));
@@ -103,6 +108,31 @@ fn lines(status: &Value) -> Vec<String> {
     lines.extend(damaged.map(|damage| format!("  damaged    {damage}")));
     if let Some(log) = at("/log").and_then(Value::as_str) {
         lines.push(format!("  log        {log}"));
+    }
+    lines
+}
+
+/// What storage has not taken, if there is anything.
+fn unsaved(status: &Value) -> Vec<String> {
+    let at = |pointer: &str| status.pointer(pointer);
+    let number = |pointer| at(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let (files, failed) = (number("/unsaved/files"), number("/unsaved/failed"));
+    if files == 0 {
+        return Vec::new();
+    }
+    let since = at("/unsaved/oldest").and_then(Value::as_str).map(local_time_of);
+    let since = since.map_or_else(String::new, |since| format!(", the oldest written {since}"));
+    let bytes = BinaryBytes(number("/unsaved/bytes"));
+    let mut lines = vec![format!("  unsaved    {}, {bytes}{since}", counted(files, "file"))];
+    for error in at("/unsaved/errors").and_then(Value::as_array).into_iter().flatten().take(SHOWN) {
+        let text = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or("?");
+        lines.push(format!("  not stored {}: {}", text("path"), text("error")));
+    }
+    if failed > 0 {
+        let place = at("/mountpoint").and_then(Value::as_str).unwrap_or("?");
+        lines.push(format!(
+            "             {failed} could not be stored and are tried again; `oxcrypt discard {place}` names them"
+        ));
     }
     lines
 }
@@ -165,11 +195,18 @@ mod tests {
             "oldest": { "operation": "read", "path": "d/AA/BB/x.c9r", "ageMs": 48_100 },
             "classes": { "demand": { "waiting": 1, "running": 8, "stalled": 2, "count": 3, "p50Us": 900, "p99Us": 61_000_000 },
                          "meta": { "waiting": 0, "running": 0, "stalled": 0, "count": 0 } },
+            "unsaved": { "files": 2, "bytes": 3072, "failed": 1, "oldest": null,
+                         "errors": [{ "path": "d/AA/BB/z.c9r", "bytes": 1024, "error": "no space left" }] },
             "damaged": ["read: chunk 1 of d/AA/BB/y.c9r"],
         });
         let lines = lines(&status);
         assert_eq!(lines[0], "/mnt/vault: waiting for storage: 1 lookup, 37 reads of 12 files, oldest 48 s");
         let all = lines.join("\n");
+        for part in
+            ["unsaved    2 files, 3.00 KiB", "not stored d/AA/BB/z.c9r: no space left", "discard /mnt/vault"]
+        {
+            assert!(all.contains(part), "{part}: {all}");
+        }
         for part in
             ["read of d/AA/BB/x.c9r, 48 s", "within 900 us, 99 % within 61 s", "damaged    read: chunk 1"]
         {

@@ -7,12 +7,14 @@ use oxcrypt_fuse::table::{self, Mounted};
 
 use super::mounts::{find, is_ours, reach};
 use crate::args::UnmountArgs;
-use crate::control::{Answer, Client, Question};
+use crate::control::{Answer, Client, Left, Question, in_words};
 use crate::exit::{Failure, Result};
 use crate::session::Session;
 
-/// More than a process takes to end its mount, whatever hangs.
+/// More than a process takes to end its mount by force, whatever hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same where storage is to take what is unsaved first, before it is taken out of the tree and after.
+const STORING: Duration = Duration::from_secs(30);
 /// How long one that was told to end may take to let go of everything.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
@@ -24,7 +26,12 @@ pub(crate) fn run(args: &UnmountArgs, session: &mut Session) -> Result<()> {
     }
     match reach(&mounted) {
         None if is_gone(&mounted, Duration::ZERO) => {}
-        Some(client) => ask(client, &mounted, args.force)?,
+        Some(mut client) => {
+            if !args.force {
+                tell_unsaved(&mut client, session);
+            }
+            ask(client, &mounted, args.force, session)?;
+        }
         None if args.force => by_force(&mounted)?,
         None => return Err(nobody_answers(&mounted)),
     }
@@ -36,13 +43,29 @@ pub(crate) fn run(args: &UnmountArgs, session: &mut Session) -> Result<()> {
 }
 
 /// Has its process end it, or ends it over that process's head.
-fn ask(mut client: Client, mounted: &Mounted, force: bool) -> Result<()> {
+fn ask(mut client: Client, mounted: &Mounted, force: bool, session: &Session) -> Result<()> {
     let place = mounted.mountpoint.display();
-    match client.ask(Question::Unmount { force }, PATIENCE) {
+    match client.ask(Question::Unmount { force }, if force { PATIENCE } else { STORING }) {
         Ok(Answer::Unmounted) => {
             // What it had open is free again, for whoever mounts next.
             client.wait_closed(LETTING_GO);
             Ok(())
+        }
+        Ok(Answer::Unsaved(left)) => {
+            name(&left, session);
+            Err(Failure::unsaved(format_args!(
+                "{place} stays mounted: storage has not taken {}. Try again when it does; `oxcrypt discard {place}` gives \
+                 up what cannot be stored, and `oxcrypt unmount --force {place}` all of it",
+                in_words(&left)
+            )))
+        }
+        Ok(Answer::Lost(left)) => {
+            client.wait_closed(LETTING_GO);
+            name(&left, session);
+            Err(Failure::unsaved(format_args!(
+                "{place} is unmounted, and what storage has not taken of {} is lost",
+                in_words(&left)
+            )))
         }
         Ok(Answer::Busy) => Err(Failure::busy(format_args!(
             "{place} is in use: a program has a file open there or works there; end it, or \
@@ -56,13 +79,28 @@ fn ask(mut client: Client, mounted: &Mounted, force: bool) -> Result<()> {
     }
 }
 
+/// Says why it may take a while.
+fn tell_unsaved(client: &mut Client, session: &Session) {
+    if let Ok(Answer::Unsaved(left)) = client.ask(Question::Unsaved, PATIENCE)
+        && !left.is_empty()
+    {
+        session.console.note(format_args!("storing what was written: {}", in_words(&left)));
+    }
+}
+
+fn name(left: &[Left], session: &Session) {
+    for left in left {
+        session.console.error(left);
+    }
+}
+
 fn by_force(mounted: &Mounted) -> Result<()> {
     table::unmount_by_force(mounted).map_err(|error| {
         Failure::failed(format_args!("{} cannot be unmounted: {error}", mounted.mountpoint.display()))
     })
 }
 
-fn nobody_answers(mounted: &Mounted) -> Failure {
+pub(super) fn nobody_answers(mounted: &Mounted) -> Failure {
     let place = mounted.mountpoint.display();
     Failure::failed(format_args!(
         "the process behind {place} does not answer; `oxcrypt unmount --force {place}` does without it"

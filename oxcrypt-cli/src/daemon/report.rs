@@ -6,10 +6,11 @@ use std::fs;
 use oxcrypt_fuse::{FuseMount, HeldRequest, MountStatus};
 use oxcrypt_io::sched::Snapshot;
 use oxcrypt_io::sched::plan::{Class, Running};
-use oxcrypt_io::volume::Volume;
+use oxcrypt_io::volume::{Unsaved, Volume};
 use serde_json::{Map, Value, json};
 
 use crate::control::About;
+use crate::output::exact_time;
 
 /// One object, as the help of `oxcrypt status` describes it.
 pub(super) fn report(about: &About, volume: &Volume, mount: &FuseMount) -> Value {
@@ -24,6 +25,7 @@ pub(super) fn report(about: &About, volume: &Volume, mount: &FuseMount) -> Value
         "operations": by_operation(&figures.held),
         "oldest": figures.held.first().map(oldest),
         "kernel": { "waiting": waiting, "maxBackground": max_background },
+        "unsaved": unsaved(&volume.unsaved()),
         "inodes": figures.inodes,
         "handles": figures.handles,
         "damaged": figures.damaged,
@@ -33,6 +35,25 @@ pub(super) fn report(about: &About, volume: &Volume, mount: &FuseMount) -> Value
         report.extend(more.as_object().cloned().unwrap_or_default());
     }
     Value::Object(report)
+}
+
+/// What storage has not taken yet, by ciphertext, as everything here.
+fn unsaved(unsaved: &[Unsaved]) -> Value {
+    let errors: Vec<_> = unsaved
+        .iter()
+        .filter_map(|unsaved| {
+            let error = unsaved.error.as_ref()?;
+            Some(json!({ "path": unsaved.path.to_string(), "bytes": unsaved.bytes, "error": error }))
+        })
+        .collect();
+    let oldest = unsaved.iter().filter_map(|unsaved| unsaved.written).min();
+    json!({
+        "files": unsaved.len(),
+        "bytes": unsaved.iter().map(|unsaved| unsaved.bytes).sum::<usize>(),
+        "failed": errors.len(),
+        "oldest": exact_time(oldest),
+        "errors": errors,
+    })
 }
 
 fn oldest(held: &HeldRequest) -> Value {
