@@ -275,6 +275,11 @@ fn an_ordinary_user_may_do_the_same() {
         "janitor::nobody_becomes_another_there_whatever_the_mode",
         "janitor::the_mount_of_a_killed_daemon_is_gone_soon",
         "janitor::what_cannot_be_mounted_leaves_nothing",
+        "looks::mode_owner_and_times_are_kept_where_storage_keeps_them",
+        "open_files::a_removed_file_is_read_written_and_cut_as_long_as_it_is_open",
+        "open_files::what_is_written_through_a_map_is_in_the_file",
+        "writing::two_names_change_places_and_nothing_is_replaced_that_must_not_be",
+        "writing::what_is_written_is_read_and_is_there_after_the_next_mount",
     ];
     if !store::can_mount() {
         return;

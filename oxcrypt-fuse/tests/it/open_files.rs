@@ -14,6 +14,59 @@ use crate::house::House;
 use crate::writing::{BOTH, empty_house};
 
 #[test]
+fn a_removed_file_is_read_written_and_cut_as_long_as_it_is_open() {
+    for direct_io in BOTH {
+        let Some(house) = empty_house(direct_io) else { return };
+        let script = r#"
+for stored in [False, True]:
+    handle = os.open("file", O_RDWR | O_CREAT | O_EXCL, 0o640)
+    os.write(handle, b"0123456789")
+    if stored:
+        fsync(handle)
+    inode = fstat(handle).st_ino
+    unlink("file")
+    assert refused(os.stat, "file") == "ENOENT"
+    seen = fstat(handle)
+    assert (seen.st_size, seen.st_nlink, seen.st_ino) == (10, 0, inode), seen
+    assert pread(handle, 20, 0) == b"0123456789"
+    pwrite(handle, b"more", 100_000)
+    assert fstat(handle).st_size == 100_004
+    ftruncate(handle, 5)
+    assert (fstat(handle).st_size, pread(handle, 20, 0)) == (5, b"01234")
+    fchmod(handle, 0o600)
+    assert fstat(handle).st_mode & 0o777 == 0o600
+    # A new one of the same name is another.
+    write_all("file", b"another")
+    assert os.stat("file").st_ino != inode and read_all("file") == b"another"
+    fsync(handle)
+    os.close(handle)
+    assert read_all("file") == b"another"
+    unlink("file")
+"#;
+        house.python(script).succeed();
+    }
+}
+
+#[test]
+fn a_replaced_file_stays_what_it_was_for_whoever_has_it_open() {
+    for direct_io in BOTH {
+        let Some(house) = empty_house(direct_io) else { return };
+        let script = r#"
+write_all("old", b"old"); write_all("new", b"new")
+handle, new = os.open("old", O_RDWR), os.open("new", O_RDWR)
+rename("new", "old")
+assert (pread(handle, 9, 0), read_all("old"), listdir()) == (b"old", b"new", ["old"])
+pwrite(handle, b"gone", 0); pwrite(new, b"kept", 0)
+fsync(handle); fsync(new)
+assert (pread(handle, 9, 0), read_all("old"), fstat(handle).st_nlink) == (b"gone", b"kept", 0)
+os.close(handle); os.close(new)
+assert read_all("old") == b"kept"
+"#;
+        house.python(script).succeed();
+    }
+}
+
+#[test]
 fn whoever_appends_never_writes_over_what_another_appended() {
     for direct_io in BOTH {
         let Some(house) = empty_house(direct_io) else { return };
@@ -193,7 +246,7 @@ assert read_all("file") == b"from elsewhere and here"
 
 #[test]
 fn whoever_has_a_file_open_may_ask_for_it_to_be_durable() {
-    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let Some(house) = House::new(MountOptions::default(), |_, _| ()) else { return };
     let synced = || house.storage.counts().of(Method::Sync);
     let before = synced();
     let script = r#"
@@ -207,4 +260,16 @@ mkdir("dir"); fsync(folder)
 "#;
     house.python(script).succeed();
     assert!(synced() > before, "nothing was made durable");
+}
+
+#[test]
+fn a_removed_directory_can_be_asked_what_it_is_by_whoever_is_in_it() {
+    let Some(house) = empty_house(DirectIo::Never) else { return };
+    let script = r#"
+mkdir("dir"); handle = os.open("dir", O_RDONLY); os.chdir("dir")
+rmdir("../dir")
+assert (fstat(handle).st_nlink, stat.S_ISDIR(os.stat(".").st_mode)) == (0, True)
+assert refused(os.open, "file", O_WRONLY | O_CREAT) == "ENOENT" and refused(mkdir, "inner") == "ENOENT"
+"#;
+    house.python(script).succeed();
 }
