@@ -9,8 +9,8 @@ use oxcrypt_core::DirId;
 use oxcrypt_core::testing::VaultBuilder;
 
 use crate::child::{CEILING, Child, poll};
-use crate::mounted::OXCRYPT;
-use crate::scene::{HOT_FILES, PASSPHRASE, Scene, Setting, hot_content};
+use crate::mounted::{OXCRYPT, PASSPHRASE};
+use crate::scene::{HOT_FILES, Scene, Setting, hot_content};
 
 const SETTING: Setting = Setting { max_background: 12, async_dio: false, cold: 3 };
 

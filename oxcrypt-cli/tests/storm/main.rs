@@ -28,4 +28,5 @@ mod putting;
 mod queues;
 mod scene;
 mod session_threads;
+mod using;
 mod who;

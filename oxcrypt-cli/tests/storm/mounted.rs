@@ -2,18 +2,20 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-use crate::child::{CEILING, Child, Ended, poll};
+use crate::child::{CEILING, Child, poll};
 use crate::mounts::Mount;
-use crate::scene::{HOT_FILES, PASSPHRASE, hot_content};
 use crate::who::Who;
 
 /// The command.
 pub(crate) const OXCRYPT: &str = env!("CARGO_BIN_EXE_oxcrypt");
+
+/// What opens the vaults here.
+pub(crate) const PASSPHRASE: &str = "storm";
 
 /// A vault that is mounted, and the process that serves it. Dropping it ends both, whoever waits for them.
 pub(crate) struct Mounted {
@@ -28,7 +30,7 @@ impl Mounted {
     pub(crate) fn start(who: Who, vault: &Path, place: &Path, home: &Path, options: &[&str]) -> Self {
         let home = home.join(format!("{who:?}"));
         let mut command = who.command(&home, OXCRYPT);
-        command.args(["mount", "--read-only", "--foreground", "--passphrase-env", "PASSPHRASE"]);
+        command.args(["mount", "--foreground", "--passphrase-env", "PASSPHRASE"]);
         Self::run(who, command.args(options).arg(vault).arg(place), place, &home)
     }
 
@@ -76,37 +78,6 @@ impl Mounted {
         Child::start(self.command(program).args(names.iter().map(|name| self.path(name))))
     }
 
-    /// Reads the first page of a file.
-    pub(crate) fn read_page(&self, name: &str) -> Child {
-        let mut input = std::ffi::OsString::from("if=");
-        input.push(self.path(name));
-        Child::start(self.command("dd").arg(input).args(["bs=4096", "count=1", "status=none"]))
-    }
-
-    /// A crowd, each of whom reads the first page of a cold file of its own. Returns when the kernel has `waiting`
-    /// requests from them.
-    pub(crate) fn crowd(&self, cold: std::ops::Range<usize>, waiting: usize) -> Child {
-        let script = r#"
-            i=$2
-            while [ $i -lt $3 ]; do
-                dd if="$1/$i" bs=4096 count=1 of=/dev/null status=none 2>/dev/null &
-                i=$((i + 1))
-            done
-            wait"#;
-        let mut command = self.command("sh");
-        command.args(["-uc", script, "sh"]).arg(self.path("cold"));
-        let crowd = Child::start(command.args([cold.start.to_string(), cold.end.to_string()]));
-        let there = poll(CEILING, || (self.waiting() >= waiting as u64).then_some(()));
-        assert!(there.is_some(), "{} wait, not {waiting}", self.waiting());
-        crowd
-    }
-
-    /// How many requests of this mount the kernel has no answer to.
-    pub(crate) fn waiting(&self) -> u64 {
-        let controls = Mount::at(&self.place).and_then(|mount| mount.controls());
-        controls.and_then(|controls| controls.waiting().ok()).unwrap_or(0)
-    }
-
     /// Whether the mount table has it.
     pub(crate) fn is_mounted(&self) -> bool {
         Mount::at(&self.place).is_some()
@@ -118,48 +89,11 @@ impl Mounted {
         serde_json::from_slice(&ended.output).unwrap()
     }
 
-    /// How many reads the mount has not answered.
-    pub(crate) fn reads(&self) -> usize {
-        let demand = &self.status()["classes"]["demand"];
-        let count = |which: &str| demand[which].as_u64().unwrap_or(0);
-        usize::try_from(count("waiting") + count("running")).unwrap()
-    }
-
     /// Sends a signal to the process that serves it.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
-
-    /// Reads hot files, looks at attributes, lists, asks for free space, each as a program does, and checks what comes.
-    /// Returns how long that took altogether. Panics if anything hangs or fails.
-    #[track_caller]
-    pub(crate) fn is_used(&self) -> Duration {
-        let started = Instant::now();
-        for number in 0..HOT_FILES {
-            let name = format!("hot/{number}");
-            // Past the kernel's page cache, so that it is this mount that answers.
-            let script = r#"dd if="$1" of=/dev/null iflag=nocache count=0 status=none; cat "$1""#;
-            let mut command = self.command("sh");
-            let read = Child::start(command.args(["-euc", script, "sh"]).arg(self.path(&name)));
-            assert!(succeed(read, &name).output == hot_content(number), "{name} reads as something else");
-        }
-        succeed(self.look("stat", &["cold/0", "hot", "listed/listed 7"]), "stat");
-        let listed = succeed(self.look("ls", &["listed"]), "ls");
-        assert_eq!(listed.output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(), 50);
-        succeed(self.look("df", &[""]), "df");
-        started.elapsed()
-    }
-}
-
-/// Whoever has no reason to hang is not to take longer than this, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-#[track_caller]
-fn succeed(mut child: Child, what: &str) -> Ended {
-    let Some(ended) = child.ended_within(PATIENCE) else { panic!("{what} hangs") };
-    assert!(ended.status.success(), "{what}: {}", String::from_utf8_lossy(&ended.output));
-    ended
 }
 
 impl Drop for Mounted {

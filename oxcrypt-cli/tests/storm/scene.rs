@@ -9,12 +9,9 @@ use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use tempfile::TempDir;
 
-use crate::mounted::Mounted;
+use crate::mounted::{Mounted, PASSPHRASE};
 use crate::slow_store::Store;
 use crate::who::Who;
-
-/// What opens the vault.
-pub(crate) const PASSPHRASE: &str = "storm";
 
 /// The length of a hot file: below 16 KiB the kernel reads without a place in a full background queue (Linux 6.18), and
 /// then hot files would read through any storm.
@@ -71,9 +68,10 @@ impl Scene {
         Some(Self { store, folder })
     }
 
-    /// Mounts the vault. `options` are those of `oxcrypt mount`.
+    /// Mounts the vault, for readers only. `options` are those of `oxcrypt mount`.
     pub(crate) fn mount(&self, who: Who, options: &[&str]) -> Mounted {
-        Mounted::start(who, &self.vault(), &self.place(who), self.folder.path(), options)
+        let options = [&["--read-only"], options].concat();
+        Mounted::start(who, &self.vault(), &self.place(who), self.folder.path(), &options)
     }
 
     /// The vault's folder, on the store: for children only.
