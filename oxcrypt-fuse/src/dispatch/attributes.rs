@@ -1,7 +1,7 @@
 //! Attributes: telling and setting them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileHandle, INodeNo, ReplyAttr, TimeOrNow};
 use oxcrypt_core::storage::Attributes;
@@ -125,9 +125,13 @@ impl Dispatch {
     }
 }
 
+/// The library takes the nanoseconds of a time before 1970 off its seconds, where they are to be added.
 fn moment(time: TimeOrNow) -> SystemTime {
     match time {
-        TimeOrNow::SpecificTime(time) => time,
+        TimeOrNow::SpecificTime(time) => {
+            let before = UNIX_EPOCH.duration_since(time).unwrap_or_default();
+            time + Duration::from_nanos(before.subsec_nanos().into()) * 2
+        }
         TimeOrNow::Now => SystemTime::now(),
     }
 }
