@@ -18,6 +18,8 @@ const SHARED_LIFETIME: Duration = Duration::from_secs(1);
 const PRIVATE_UMASK: u32 = 0o077;
 /// All permission bits there are.
 pub(crate) const PERMISSIONS: u32 = 0o7777;
+/// Who runs a file gets the rights of its owner or group where one of these is set.
+pub(crate) const SET_IDS: u32 = 0o6000;
 /// New entries get their directory's group where this is set.
 const SET_GID: u32 = 0o2000;
 

@@ -8,10 +8,8 @@ use oxcrypt_core::storage::Attributes;
 
 use super::change::answer;
 use super::{Asker, Dispatch};
+use crate::attr::SET_IDS;
 use crate::handles::Handle;
-
-/// Who runs a file gets the rights of its owner or group where one of these is set.
-const SET_IDS: u32 = 0o6000;
 
 impl Dispatch {
     pub(crate) fn write(
