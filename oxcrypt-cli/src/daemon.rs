@@ -144,17 +144,18 @@ impl Daemon {
             }
             Err(error) => running.end_at_once().await.and(Err(failed(error))),
         };
-        serving.abort();
-        drop(serving.await);
-        if ended.is_ok() {
-            log::info!("unmounted {at}");
-        }
         // A change that hangs in storage may be carried out yet, and then the lock is held until the kernel has let go of it.
         // Where only reads hang, nobody has to wait for that.
         if running.is_changing() {
             mem::forget(lock);
         } else {
             drop(lock);
+        }
+        // Whoever waits for the end goes on from here, and may write.
+        serving.abort();
+        drop(serving.await);
+        if ended.is_ok() {
+            log::info!("unmounted {at}");
         }
         // Closing what hangs would hang. The process is about to end, which closes it all; what was unsaved has been stored
         // by now, or has been named.
