@@ -36,5 +36,9 @@ mod terminal;
 mod unchanged;
 #[cfg(target_os = "linux")]
 mod unmount;
+#[cfg(target_os = "linux")]
+mod unsaved;
 #[cfg(unix)]
 mod writer;
+#[cfg(target_os = "linux")]
+mod writing;

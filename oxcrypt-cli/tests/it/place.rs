@@ -56,8 +56,13 @@ impl Place {
 
     /// Mounts another vault than this place's own.
     pub(crate) fn mount_other(&self, vault: &Path, more: &[&str]) -> Ended {
-        let mut command = self.command(&["mount", "--passphrase-env", "PASSPHRASE", "-o", "ro"]);
-        run(command.arg(vault).arg(self.mountpoint()).args(more))
+        run(self.mount_other_command(vault).args(["-o", "ro"]).args(more))
+    }
+
+    pub(crate) fn mount_other_command(&self, vault: &Path) -> Command {
+        let mut command = self.command(&["mount", "--passphrase-env", "PASSPHRASE"]);
+        command.arg(vault).arg(self.mountpoint());
+        command
     }
 
     /// The command, with folders of its own.
