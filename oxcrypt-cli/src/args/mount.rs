@@ -96,13 +96,13 @@ pub(crate) struct MountArgs {
     /// Mount over files that are in the folder
     #[arg(long)]
     pub(crate) nonempty: bool,
-    /// The user whom everything belongs to, by number
+    /// The user whom everything belongs to, by number [default: whom the storage says]
     #[arg(long)]
     pub(crate) uid: Option<u32>,
-    /// The group that everything belongs to, by number
+    /// The group that everything belongs to, by number [default: as for --uid]
     #[arg(long)]
     pub(crate) gid: Option<u32>,
-    /// Permission bits that nobody gets, in octal [default: 077]
+    /// Permission bits that nobody gets, in octal [default: none where the storage keeps permissions, else 077]
     #[arg(long, value_name = "OCTAL")]
     pub(crate) umask: Option<String>,
     /// Memory for content, in MiB or with a unit as in 512K, 256M, 1G [default: 64]
