@@ -53,11 +53,11 @@ fn tar_brings_a_tree_in_and_out_as_it_was() {
         stage.outlives_a_remount();
         stage.run(
             &format!(
-                r#"{LOOK}
+                r"{LOOK}
                 diff <(look ../plain/tree) <(look tree)
                 mkdir ../plain/out
                 tar --format=posix -cf - tree | tar -C ../plain/out -xpf -
-                diff <(look ../plain/tree) <(look ../plain/out/tree)"#
+                diff <(look ../plain/tree) <(look ../plain/out/tree)"
             ),
             &[],
         );

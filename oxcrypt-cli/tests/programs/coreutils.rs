@@ -172,7 +172,7 @@ fn permissions_are_kept() {
 fn root_gives_files_away_and_they_stay_given() {
     let Some(mut stage) = Stage::of_root() else { return };
     stage.compare(
-        r#"
+        r"
         mkdir folder
         echo text > file
         echo text > program
@@ -186,7 +186,7 @@ fn root_gives_files_away_and_they_stay_given() {
         echo text > folder/inherits
         mkdir folder/inherits-too
         install -o 3 -g 4 -m 600 file installed
-        stat -c '%n %u:%g %a' * folder/*"#,
+        stat -c '%n %u:%g %a' * folder/*",
         &[],
     );
     stage.outlives_a_remount();

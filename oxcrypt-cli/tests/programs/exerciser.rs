@@ -4,7 +4,7 @@ use crate::stage::Stage;
 use crate::tools::{amount, lacks};
 
 /// How often it does what.
-const WEIGHTS: &str = r#"
+const WEIGHTS: &str = r"
     close_open = 4
     read = 10
     write = 10
@@ -17,7 +17,7 @@ const WEIGHTS: &str = r#"
     posix_fallocate = 3
     sendfile = 5
     posix_fadvise = 1
-    copy_file_range = 5"#;
+    copy_file_range = 5";
 
 /// Exercises a file of at most `len` bytes for so many operations, and compares it after a remount. `seed` says which.
 #[track_caller]

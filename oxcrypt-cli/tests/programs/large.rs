@@ -135,7 +135,7 @@ fn what_has_no_room_is_refused_at_once_and_harms_nothing() {
     let Some(room) = Room::of("64m") else { return };
     let Some(mut stage) = room.stage() else { return };
     let said = stage.run(
-        r#"
+        r"
         seq 1 1000000 > sound
         exec 2>&1
         echo text > file
@@ -146,7 +146,7 @@ fn what_has_no_room_is_refused_at_once_and_harms_nothing() {
         sync
         seq 1 1000000 | cmp - sound
         echo 'there is room again' > after
-        head -c 100 file"#,
+        head -c 100 file",
         &[],
     );
     let refused = said.matches("No space left on device").count();

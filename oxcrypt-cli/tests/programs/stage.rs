@@ -185,7 +185,9 @@ impl Stage {
     fn give_away(&self, path: &Path) {
         self.who.owns(path);
         if path.is_dir() {
-            fs::read_dir(path).unwrap().for_each(|entry| self.give_away(&entry.unwrap().path()));
+            for entry in fs::read_dir(path).unwrap() {
+                self.give_away(&entry.unwrap().path());
+            }
         }
     }
 }
