@@ -225,7 +225,14 @@ impl Vault {
         match self.resident.attributes(node, now) {
             Probe::Ready(attributes) => Ok(attributes),
             Probe::Absent => {
-                let (attributes, seen) = self.tree.attributes(node, now)?;
+                let (attributes, seen) = match self.tree.attributes(node, now) {
+                    Ok(told) => told,
+                    // It has gone meanwhile.
+                    Err(error) if node.is_gone() => {
+                        return self.resident.attributes(node, now).ready().ok_or(error);
+                    }
+                    Err(error) => return Err(error),
+                };
                 self.observe(node, &seen, now);
                 Ok(self.resident.as_written(node, attributes))
             }
@@ -262,7 +269,11 @@ impl Vault {
         if let Some(file) = self.open_gone(node, mode) {
             return Ok(file);
         }
-        let (handle, seen) = self.tree.open(node, mode, now)?;
+        let (handle, seen) = match self.tree.open(node, mode, now) {
+            Ok(opened) => opened,
+            // It may have gone meanwhile.
+            Err(error) => return self.open_gone(node, mode).ok_or(error),
+        };
         let registry = &self.resident.registry;
         let is_current = self.observe(node, &seen, now);
         let node = &self.node_of_opened(node, &seen.metadata, now);

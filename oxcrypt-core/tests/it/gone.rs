@@ -1,10 +1,10 @@
 //! Files that have lost their name while they are open: they are what they were for those who have them open.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use oxcrypt_core::storage::{Attributes, FaultyStorage, Replace};
-use oxcrypt_core::{ErrorKind, File, NodeAttributes, Vault};
+use oxcrypt_core::storage::{Attributes, FaultyStorage, Gate, Method, Replace, Verdict};
+use oxcrypt_core::{ErrorKind, File, NodeAttributes, Vault, VaultOptions};
 
 use crate::lab::{self, Lab, at, bytes, flush, name};
 
@@ -112,4 +112,30 @@ fn a_file_that_is_gone_can_be_opened_while_somebody_has_it_open() {
         drop((writer, again));
         assert_eq!(vault.open(&node, Instant::now()).unwrap_err().kind(), ErrorKind::NotFound);
     }
+}
+
+#[test]
+fn an_open_file_that_goes_while_storage_is_asked_for_it_is_told_about_all_the_same() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", &bytes(100, 0))));
+    let vault = lab::open_with(&storage, &VaultOptions::default().max_age(Duration::ZERO));
+    let file = lab::open_for_writing(&vault, "file").unwrap();
+    let path = vault.content_path(file.node());
+    let gate = Arc::new(Gate::default());
+    let held = Arc::clone(&gate);
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    storage.on_call(move |call| match call.method {
+        Method::Metadata
+            if call.path == path && asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 =>
+        {
+            Verdict::Hold(Arc::clone(&held))
+        }
+        _ => Verdict::Pass,
+    });
+    std::thread::scope(|scope| {
+        let told = scope.spawn(|| vault.attributes(file.node(), Instant::now()));
+        gate.wait_for(1);
+        lab::remove(&vault, "file").unwrap();
+        gate.open();
+        assert_eq!(told.join().unwrap().unwrap().len, 100);
+    });
 }
