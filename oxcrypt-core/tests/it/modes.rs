@@ -37,6 +37,7 @@ fn paths() -> [String; 6] {
     ["file".to_owned(), "dir".to_owned(), "link".to_owned(), long("f"), long("d"), long("l")]
 }
 
+#[cfg(unix)]
 fn bits(vault: &Vault, path: &str) -> u32 {
     let node = find(vault, path).unwrap();
     vault.attributes(&node, Instant::now()).unwrap().owner.unwrap().mode
