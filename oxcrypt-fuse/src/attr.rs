@@ -24,11 +24,13 @@ pub(crate) const SET_IDS: u32 = 0o6000;
 const SET_GID: u32 = 0o2000;
 
 /// How all entries of a mount look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Looks {
     /// The user who mounts, and the group: theirs is what is nobody else's.
     user: u32,
     group: u32,
+    /// The others that whoever mounts belongs to.
+    groups: Vec<u32>,
     uid: Option<u32>,
     gid: Option<u32>,
     umask: Option<u32>,
@@ -43,6 +45,12 @@ impl Looks {
         Self {
             user: rustix::process::geteuid().as_raw(),
             group: rustix::process::getegid().as_raw(),
+            // Who cannot be told those has none.
+            groups: rustix::process::getgroups()
+                .unwrap_or_default()
+                .iter()
+                .map(|group| group.as_raw())
+                .collect(),
             uid: options.uid,
             gid: options.gid,
             umask: options.umask,
@@ -78,23 +86,24 @@ impl Looks {
     /// What a new entry of a directory is to have: of the mode that was asked for, and of the user and group who ask.
     pub(crate) fn of_new(
         &self,
-        above: &NodeAttributes,
+        above: Option<Owner>,
         kind: NodeKind,
         mode: u32,
         asker: (u32, u32),
     ) -> Attributes {
-        let inherited = above.owner.filter(|owner| owner.mode & SET_GID != 0).map(|owner| owner.gid);
+        let inherited = above.filter(|owner| owner.mode & SET_GID != 0).map(|owner| owner.gid);
         let mode = mode & PERMISSIONS;
         let mode = match (kind, inherited) {
             (NodeKind::Symlink, _) => None,
             (NodeKind::Directory, Some(_)) => Some(mode | SET_GID),
             _ => Some(mode),
         };
-        // Only root can give away what it makes.
-        let gives = self.user == 0;
-        let uid = Some(asker.0).filter(|uid| gives && self.uid.is_none() && *uid != self.user);
-        let gid = inherited.or(Some(asker.1).filter(|_| gives));
+        // Only root can give away what it makes, and others only to groups of their own.
+        let is_root = self.user == 0;
+        let uid = Some(asker.0).filter(|uid| is_root && self.uid.is_none() && *uid != self.user);
+        let gid = inherited.or(Some(asker.1).filter(|_| is_root));
         let gid = gid.filter(|gid| self.gid.is_none() && *gid != self.group);
+        let gid = gid.filter(|gid| is_root || self.groups.contains(gid));
         Attributes { mode, uid, gid, ..Attributes::default() }
     }
 
@@ -149,6 +158,26 @@ pub(crate) fn file_type(kind: NodeKind) -> FileType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_belongs_to_who_makes_it_as_far_as_it_can_be_given_away() {
+        let looks = |user, groups: &[u32]| Looks {
+            user,
+            group: user,
+            groups: groups.to_vec(),
+            ..Looks::new(&MountOptions::default(), true)
+        };
+        let made = |looks: &Looks, mode| {
+            let above = Owner { mode, uid: 7, gid: 77 };
+            let made = looks.of_new(Some(above), NodeKind::Directory, 0o755, (1234, 4321));
+            (made.uid, made.gid, made.mode)
+        };
+        assert_eq!(made(&looks(0, &[]), 0o755), (Some(1234), Some(4321), Some(0o755)));
+        assert_eq!(made(&looks(0, &[]), 0o2755), (Some(1234), Some(77), Some(0o2755)));
+        assert_eq!(made(&looks(50, &[77]), 0o755), (None, None, Some(0o755)));
+        assert_eq!(made(&looks(50, &[77]), 0o2755), (None, Some(77), Some(0o2755)));
+        assert_eq!(made(&looks(50, &[]), 0o2755), (None, None, Some(0o2755)));
+    }
 
     #[test]
     fn the_umask_takes_permissions_from_files_and_directories_and_not_from_links() {

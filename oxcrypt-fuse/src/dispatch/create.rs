@@ -150,7 +150,7 @@ impl Dispatch {
             let question = dispatch.volume.attributes(&dir);
             dispatch.ask("create", asker, &Arc::clone(&dir), question, move |dispatch, above| {
                 let fresh =
-                    above.map(|above| dispatch.looks.of_new(&above, kind, mode, (asker.uid, asker.gid)));
+                    above.map(|above| dispatch.looks.of_new(above.owner, kind, mode, (asker.uid, asker.gid)));
                 then(dispatch, fresh.map(|fresh| (dir, name, fresh)));
             });
         });

@@ -15,6 +15,7 @@ write_all("file", b"x"); mkdir("dir"); symlink("file", "link")
 assert stat.filemode(os.stat("file").st_mode) == "-rw-r-----" and stat.filemode(os.stat("dir").st_mode) == "drwxr-x---"
 chmod("file", 0o4751); chmod("dir", 0o1770)
 utime("file", ns=(1_111_111_111_222_222_222, 1_333_333_333_444_444_444))
+write_all("old", b"x"); utime("old", ns=(-3_700_000_000, -1_300_000_000))
 utime("dir", ns=(1, 2_000_000_003)); utime("link", ns=(5, 7_000_000_009), follow_symlinks=False)
 before = os.stat("file").st_mtime_ns
 utime("file"); assert os.stat("file").st_mtime_ns > before
@@ -27,6 +28,7 @@ utime(handle, ns=(1_111_111_111_222_222_222, 1_333_333_333_444_444_444)); os.clo
 file, folder, here = os.stat("file"), os.stat("dir"), os.lstat("link")
 assert (file.st_mode & 0o7777, folder.st_mode & 0o7777, here.st_mode & 0o7777) == (0o4751, 0o1770, 0o777)
 assert (file.st_mtime_ns, folder.st_mtime_ns) == (1_333_333_333_444_444_444, 2_000_000_003), file
+assert os.stat("old").st_mtime_ns == -1_300_000_000
 assert here.st_mtime_ns == 7_000_000_009
 "#;
     house.python(seen).succeed();
