@@ -23,7 +23,7 @@ use crate::store;
 const PRELUDE: &str = r#"
 from io import open as io_open
 from os import *
-import ctypes, errno, mmap, os, stat, sys
+import ctypes, errno, mmap, os, stat, sys, time
 os.chdir(sys.argv[1])
 
 def refused(call, *arguments, **named):
@@ -47,6 +47,12 @@ def rename_with(flags, old, new):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(-100, old.encode(), -100, new.encode(), flags) != 0:
         raise OSError(ctypes.get_errno(), "renameat2")
+
+def wait_for(path, limit=60):
+    end = time.monotonic() + limit
+    while not os.path.exists(path):
+        assert time.monotonic() < end, f"no {path}"
+        time.sleep(0.01)
 
 NOREPLACE, EXCHANGE, WHITEOUT = 1, 2, 4
 "#;

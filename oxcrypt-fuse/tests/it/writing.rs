@@ -1,8 +1,12 @@
 //! What is written into a mounted vault.
 
+use std::io::ErrorKind;
+
+use oxcrypt_core::storage::{Method, Verdict};
 use oxcrypt_fuse::{DirectIo, MountOptions};
 use oxcrypt_io::mount::Unmount;
 
+use crate::child::{CEILING, poll};
 use crate::house::{House, content};
 
 /// A house with an empty vault, in a folder of the host.
@@ -202,4 +206,38 @@ while waitpid(child, WNOHANG) == (0, 0):
 assert seen and read_all("file") == b"9" * 100
 "#;
     house.python(script).succeed();
+}
+
+#[test]
+fn a_full_storage_says_enospc_and_what_was_written_is_stored_when_there_is_room() {
+    let Some(mut house) = House::new(MountOptions::default(), |_, _| ()) else { return };
+    house.storage.on_call(|call| match call.method {
+        Method::WriteAt => Verdict::Fail(ErrorKind::StorageFull),
+        _ => Verdict::Pass,
+    });
+    // Programs tell each other by files outside.
+    let signs = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"
+signs = {:?}
+handle = os.open("file", O_RDWR | O_CREAT)
+os.write(handle, b"what was written")
+assert refused(fsync, handle) == "ENOSPC"
+assert refused(os.write, handle, b"more") == "ENOSPC"
+assert pread(handle, 100, 0) == b"what was written"
+write_all(signs + "/told", b""); wait_for(signs + "/room")
+fsync(handle)
+os.write(handle, b" and more"); os.close(handle)
+"#,
+        signs.path()
+    );
+    let writer = house.python(&script);
+    let told = poll(CEILING, || signs.path().join("told").exists().then_some(()));
+    assert!(told.is_some(), "{:?}", String::from_utf8_lossy(&writer.succeed().output));
+    house.storage.on_call(|_| Verdict::Pass);
+    std::fs::write(signs.path().join("room"), "").unwrap();
+    writer.succeed();
+    house.unmount(Unmount::IfUnused).unwrap();
+    house.mount_again();
+    assert_eq!(house.read("file"), b"what was written and more");
 }
