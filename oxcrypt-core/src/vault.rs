@@ -34,6 +34,9 @@ pub use visits::{Visit, Visits};
 /// As many links as any system follows before it suspects a circle.
 const MAX_LINKS: usize = 40;
 
+/// How often storage is asked about an entry that we change all the time.
+const TRIES: u32 = 3;
+
 /// Whether [`Vault::resolve`] follows a symbolic link at the end of a path. Those on the way are always followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follow {
@@ -222,19 +225,24 @@ impl Vault {
     /// `NotFound` if a file or link is gone and nobody has it open, `Incomplete` if a directory's content directory is; else what the storage
     /// says.
     pub fn attributes(&self, node: &Arc<Node>, now: Instant) -> Result<NodeAttributes> {
-        match self.resident.attributes(node, now) {
-            Probe::Ready(attributes) => Ok(attributes),
-            Probe::Absent => {
-                let (attributes, seen) = match self.tree.attributes(node, now) {
-                    Ok(told) => told,
-                    // It has gone meanwhile.
-                    Err(error) if node.is_gone() => {
-                        return self.resident.attributes(node, now).ready().ok_or(error);
-                    }
-                    Err(error) => return Err(error),
-                };
-                self.observe(node, &seen, now);
-                Ok(self.resident.as_written(node, attributes))
+        let mut tries = TRIES;
+        loop {
+            if let Probe::Ready(attributes) = self.resident.attributes(node, now) {
+                return Ok(attributes);
+            }
+            tries -= 1;
+            let (attributes, seen) = match self.tree.attributes(node, now) {
+                Ok(told) => told,
+                // It has gone meanwhile.
+                Err(error) if node.is_gone() => {
+                    return self.resident.attributes(node, now).ready().ok_or(error);
+                }
+                Err(error) => return Err(error),
+            };
+            // What storage told before a change of ours is not what the file is like now; where one is under way, memory
+            // knows.
+            if self.observe(node, &seen, now) || tries == 0 || self.resident.is_unsaved(node) {
+                return Ok(self.resident.as_written(node, attributes));
             }
         }
     }

@@ -251,8 +251,9 @@ impl File {
                 }
             }
             if let Some(metadata) = metadata {
-                self.resident().settle(&metadata, times.as_ref());
+                // First what storage tells, and then that memory has nothing to add: nobody is told what was before.
                 context.nodes.adopt_attributes(node, &context.tree.attributes_from(node, &metadata), now);
+                self.resident().settle(&metadata, times.as_ref());
                 return refusal.map_or(Ok(Stored::InPlace), |error| Err(Error::from(error).at(&path)));
             }
         }

@@ -57,12 +57,22 @@ impl Resident {
             let file = self.gone_file(node);
             return file.map(|file| file.attributes_when_gone(self.nodes.last_attributes(node))).into();
         }
-        self.nodes.attributes(node, now).map(|attributes| self.as_written(node, attributes)).into()
+        let file = if node.kind() == NodeKind::File { self.registry.get(node.id()) } else { None };
+        let Some(file) = file else { return self.nodes.attributes(node, now).into() };
+        let was_unsaved = file.is_unsaved();
+        let known = self.nodes.attributes(node, now).map(|attributes| file.as_written(attributes));
+        // Stored in the moment between the two, it is what was told of it then.
+        let known = if was_unsaved && !file.is_unsaved() { self.nodes.attributes(node, now) } else { known };
+        known.into()
     }
 
     /// What memory has of a file that is gone, as long as somebody has it open.
     pub(super) fn gone_file(&self, node: &Node) -> Option<Arc<ResidentFile>> {
         if node.kind() == NodeKind::File && node.is_gone() { self.registry.get(node.id()) } else { None }
+    }
+
+    pub(super) fn is_unsaved(&self, node: &Node) -> bool {
+        node.kind() == NodeKind::File && self.registry.get(node.id()).is_some_and(|file| file.is_unsaved())
     }
 
     /// While anything of a file is unsaved, its length and times are those in memory.
