@@ -188,20 +188,22 @@ impl Shared {
         Deadline::at(self.store.clock.now() + patience)
     }
 
-    /// A question about `node` that memory has no fresh answer to: `work` asks storage, and `take` gets its value.
+    /// A question about `node` that memory has no fresh answer to: `work` asks storage, `take` gets its value, and `older` is
+    /// what memory has at the moment that it is given, or nothing.
     fn question<T: Send + 'static>(
         self: &Arc<Self>,
         node: &Arc<Node>,
         key: Key,
         patience: Duration,
-        older: Option<T>,
+        older: impl Fn(&Store) -> Option<T> + Send + 'static,
         work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
         take: impl FnOnce(Value) -> Option<T> + Send + 'static,
     ) -> Question<T> {
-        let store = Arc::clone(&self.store);
+        let (store, stale) = (Arc::clone(&self.store), Arc::clone(&self.store));
         let mut ask = Ask::one(self, node, key, patience, Box::new(move || work(&store)));
-        ask.stale = older.is_some();
-        Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(node, older, take) })
+        ask.stale = older(&self.store).is_some();
+        let finish = take_one(node, move || older(&stale), take);
+        Question::open(Pending { shared: Arc::clone(self), ask, finish })
     }
 }
 

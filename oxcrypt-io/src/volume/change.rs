@@ -28,7 +28,7 @@ impl Shared {
         let part = Part { key: None, job, pages: 0..0 };
         let mut ask = Ask::new(Class::Namespace, object(about), vec![part], deadline);
         ask.turns = turns;
-        Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, None, take) })
+        Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, || None, take) })
     }
 
     /// A change of what storage has of a file, or of what memory has that belongs to it. All who ask for the same by `key`
@@ -44,7 +44,11 @@ impl Shared {
         }
         let store = Arc::clone(&self.store);
         let ask = Ask::to_store(about, key, Box::new(move || work(&store)), self.write_deadline());
-        Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, None, |_| Some(())) })
+        Question::open(Pending {
+            shared: Arc::clone(self),
+            ask,
+            finish: take_one(about, || None, |_| Some(())),
+        })
     }
 
     /// When whoever writes, or waits for what was written to be stored, is answered.

@@ -190,7 +190,7 @@ pub(super) fn object(node: &Node) -> ObjectId {
 /// What becomes of a question to one operation: `take` gets its value, and `older` is what there was before.
 pub(super) fn take_one<T: Send + 'static>(
     node: &Arc<Node>,
-    older: Option<T>,
+    older: impl FnOnce() -> Option<T> + Send + 'static,
     take: impl FnOnce(Value) -> Option<T> + Send + 'static,
 ) -> Finish<T> {
     let node = Arc::clone(node);
@@ -198,7 +198,7 @@ pub(super) fn take_one<T: Send + 'static>(
         Step::Done(match (settled.verdict, settled.values.pop()) {
             (_, Some(Value::Failed(error))) => Err(error.into()),
             (Verdict::Done, Some(value)) => take(value).ok_or_else(|| Error::of(Verdict::Panicked).at(&node)),
-            (Verdict::Stale, _) => older.ok_or_else(|| Error::of(Verdict::Stale).at(&node)),
+            (Verdict::Stale, _) => older().ok_or_else(|| Error::of(Verdict::Stale).at(&node)),
             (verdict, _) => Err(Error::of(verdict).at(&node)),
         })
     })

@@ -75,6 +75,6 @@ impl Shared {
         let (node, store) = (Arc::clone(file.node()), Arc::clone(&self.store));
         let job = Box::new(move || outcome(file.flush(store.now()), |_| Value::Nothing));
         let ask = Ask::to_store(&node, None, job, deadline);
-        Pending { shared: Arc::clone(self), ask, finish: take_one(&node, None, |_| Some(())) }.ask()
+        Pending { shared: Arc::clone(self), ask, finish: take_one(&node, || None, |_| Some(())) }.ask()
     }
 }

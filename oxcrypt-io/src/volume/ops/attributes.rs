@@ -17,12 +17,12 @@ impl Volume {
         if let Probe::Ready(known) = resident.attributes(node, store.now()) {
             return Question::known(Ok(known));
         }
-        let (older, about) = (resident.attributes(node, store.born).ready(), Arc::clone(node));
+        let (stale, about) = (Arc::clone(node), Arc::clone(node));
         self.shared.question(
             node,
             Key::Attributes,
             self.shared.options.deadlines.attributes,
-            older,
+            move |store| store.vault.resident().attributes(&stale, store.born).ready(),
             move |store| outcome(store.vault.attributes(&about, store.now()), Value::Attributes),
             |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
         )

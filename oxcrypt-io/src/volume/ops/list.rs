@@ -17,12 +17,12 @@ impl Volume {
         if let Probe::Ready(known) = resident.list(dir, store.now()) {
             return Question::known(Ok(known));
         }
-        let (older, about) = (resident.list(dir, store.born).ready(), Arc::clone(dir));
+        let (stale, about) = (Arc::clone(dir), Arc::clone(dir));
         self.shared.question(
             dir,
             Key::List,
             self.shared.options.deadlines.list,
-            older,
+            move |store| store.vault.resident().list(&stale, store.born).ready(),
             move |store| outcome(store.list(&about), Value::List),
             |value| if let Value::List(listing) = value { Some(listing) } else { None },
         )

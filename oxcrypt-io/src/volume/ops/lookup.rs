@@ -20,13 +20,16 @@ impl Volume {
             return Question::known(known.map_err(Error::from));
         }
         self.shared.look_ahead(dir);
-        let older = resident.lookup(dir, name, store.born).ready().and_then(Result::ok);
         let (within, name) = (Arc::clone(dir), name.clone());
+        let stale = (Arc::clone(dir), name.clone());
         self.shared.question(
             dir,
             Key::Lookup(name.clone()),
             self.shared.options.deadlines.lookup,
-            older,
+            move |store| {
+                let known = store.vault.resident().lookup(&stale.0, &stale.1, store.born);
+                known.ready().and_then(Result::ok)
+            },
             move |store| outcome(store.vault.lookup(&within, &name, store.now()), Value::Node),
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )

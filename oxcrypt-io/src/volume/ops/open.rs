@@ -33,7 +33,7 @@ impl Volume {
             node,
             key,
             self.shared.options.deadlines.open,
-            None,
+            |_| None,
             move |store| {
                 outcome(open(&store.vault, &about, store.now()), |file| match shared.upgrade() {
                     Some(shared) => Value::File(Arc::new(OpenFile::new(file, shared))),

@@ -70,7 +70,7 @@ impl Volume {
             vec![Part { key: None, job, pages: 0..0 }],
             Deadline::at(self.shared.store.clock.now() + patience),
         );
-        let finish = take_one(about, None, |_| Some(()));
+        let finish = take_one(about, || None, |_| Some(()));
         let answer = Question::open(Pending { shared: Arc::clone(&self.shared), ask, finish }).wait();
         let result = std::mem::replace(&mut *lock(&place), Place::Closed);
         match (answer, result) {

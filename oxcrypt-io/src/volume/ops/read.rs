@@ -112,7 +112,7 @@ impl Shared {
         let pages = offset / PAGE_LEN..offset.saturating_add(len as u64).div_ceil(PAGE_LEN);
         let ask = wanted.ask(vec![Part { key: None, job, pages }]);
         let take = |value| if let Value::Bytes(bytes) = value { Some(bytes) } else { None };
-        let finish = take_one(wanted.file.node(), None, take);
+        let finish = take_one(wanted.file.node(), || None, take);
         Pending { shared: Arc::clone(self), ask, finish }
     }
 }

@@ -17,12 +17,12 @@ impl Volume {
         if let Probe::Ready(known) = resident.read_link(link, store.now()) {
             return Question::known(Ok(known));
         }
-        let (older, about) = (resident.read_link(link, store.born).ready(), Arc::clone(link));
+        let (stale, about) = (Arc::clone(link), Arc::clone(link));
         self.shared.question(
             link,
             Key::Target,
             self.shared.options.deadlines.lookup,
-            older,
+            move |store| store.vault.resident().read_link(&stale, store.born).ready(),
             move |store| outcome(store.vault.read_link(&about, store.now()), Value::Target),
             |value| if let Value::Target(target) = value { Some(target) } else { None },
         )
