@@ -166,6 +166,7 @@ impl Volume {
     pub fn drain(&self) {
         self.shared.admission.close();
         self.shared.scheduler.drain();
+        self.shared.store_no_more();
     }
 
     /// What the threads are doing. Touches no storage.

@@ -71,18 +71,22 @@ impl File {
         if self.is_full(&state.unsaved, spans()) {
             return Ok(Attempt::Full);
         }
-        let mut needs = Vec::new();
-        for span in spans() {
+        let (mut begun, mut needs) = (Vec::new(), Vec::new());
+        for span in spans().filter(|span| state.unsaved.chunk(span.chunk.0).is_none()) {
             let base = match blocks.iter().find_map(|block| block.base(state.content.id, span.chunk.0)) {
                 Some(Err(error)) if !state.needs_nothing_of(span) => return Err(Arc::clone(error)),
                 base => base.and_then(Result::ok),
             };
-            if !self.resident().begin_chunk(&mut state, span, base) {
-                needs.push(span.chunk);
+            match self.resident().before_change(&state, span, base) {
+                Some(chunk) => begun.push((span.chunk.0, chunk)),
+                None => needs.push(span.chunk),
             }
         }
         if !needs.is_empty() {
             return Ok(Attempt::Needs(needs));
+        }
+        for (index, chunk) in begun {
+            self.resident().insert_unsaved(&mut state, index, Arc::new(chunk));
         }
         let mut rest = bytes;
         for span in spans() {

@@ -172,22 +172,27 @@ impl ResidentFile {
     }
 
     /// Has a chunk among those to be stored before a part of it is changed; false if the rest of it is in storage only.
-    pub(super) fn begin_chunk(&self, state: &mut State, span: Span, base: Option<Base<'_>>) -> bool {
-        let index = span.chunk.0;
-        if state.unsaved.chunks.contains_key(&index) {
-            return true;
+    fn begin_chunk(&self, state: &mut State, span: Span, base: Option<Base<'_>>) -> bool {
+        if !state.unsaved.chunks.contains_key(&span.chunk.0) {
+            let Some(chunk) = self.before_change(state, span, base) else { return false };
+            self.insert_unsaved(state, span.chunk.0, Arc::new(chunk));
         }
-        let chunk = if state.needs_nothing_of(span) {
-            Cleartext::zeroed(CHUNK)
-        } else if let Some(clean) = self.chunks.get(state.content.id, span.chunk) {
-            whole(&clean)
-        } else if let Some(base) = base.filter(|base| base.is_current(state, index)) {
-            whole(base.chunk)
-        } else {
-            return false;
-        };
-        self.insert_unsaved(state, index, Arc::new(chunk));
         true
+    }
+
+    /// What a chunk is before a part of it is changed, zeros where nothing of that stays; `None` if it is in storage only.
+    pub(super) fn before_change(
+        &self,
+        state: &State,
+        span: Span,
+        base: Option<Base<'_>>,
+    ) -> Option<Cleartext> {
+        if state.needs_nothing_of(span) {
+            return Some(Cleartext::zeroed(CHUNK));
+        }
+        let clean = self.chunks.get(state.content.id, span.chunk).map(|clean| whole(&clean));
+        let base = base.filter(|base| base.is_current(state, span.chunk.0));
+        clean.or_else(|| base.map(|base| whole(base.chunk)))
     }
 
     /// Makes the file longer, by zeros that take no memory.
@@ -313,7 +318,7 @@ impl ResidentFile {
         true
     }
 
-    fn insert_unsaved(&self, state: &mut State, index: u64, chunk: ClearChunk) {
+    pub(super) fn insert_unsaved(&self, state: &mut State, index: u64, chunk: ClearChunk) {
         if state.unsaved.chunks.insert(index, chunk).is_none() {
             self.budget.take(CHUNK);
         }

@@ -39,6 +39,8 @@ struct List {
     files: VecDeque<(Time, Held)>,
     /// Whether somebody will look at it when the first is due.
     is_watched: bool,
+    /// Whether it takes no more.
+    is_ended: bool,
 }
 
 /// A file in that list.
@@ -115,9 +117,22 @@ impl Shared {
         })));
     }
 
+    /// Stores nothing more of its own accord, when the volume has ended: what the list holds would hold the list.
+    pub(super) fn store_no_more(&self) {
+        let mut list = self.later.lock();
+        list.is_ended = true;
+        let files = mem::take(&mut list.files);
+        drop(list);
+        drop(files);
+    }
+
     fn put_later(self: &Arc<Self>, held: Held, pause: Duration) {
         let due = self.store.clock.now() + pause;
         let mut list = self.later.lock();
+        if list.is_ended {
+            drop(list);
+            return drop(held);
+        }
         let behind = list.files.partition_point(|(time, _)| *time <= due);
         list.files.insert(behind, (due, held));
         self.watch(list);

@@ -55,12 +55,13 @@ impl Volume {
 impl Shared {
     /// Sets the length in memory; false if that takes more.
     fn try_set_len(self: &Arc<Self>, file: &Arc<OpenFile>, len: u64) -> Result<bool> {
-        let _within = self.admission.enter()?;
+        let within = self.admission.enter()?;
         let more = len.saturating_sub(file.resident().len());
         if self.is_tight(more) {
             return Ok(false);
         }
         let set = file.file()?.try_set_len(len, SystemTime::now());
+        drop(within);
         let set = set.map_err(|error| told(file, error.into()))?;
         if set {
             self.store_by_and_by(file);

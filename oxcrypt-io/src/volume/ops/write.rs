@@ -73,12 +73,13 @@ impl Shared {
         blocks: &[Arc<Block>],
         space: Space,
     ) -> Result<Option<Lack>> {
-        let _within = self.admission.enter()?;
+        let within = self.admission.enter()?;
         let more = offset.saturating_add(bytes.len() as u64).saturating_sub(file.resident().len());
         if space == Space::AsKnown && self.is_tight(more) {
             return Ok(Some(Lack::Space));
         }
         let attempt = file.file()?.try_write_at(offset, bytes, blocks, SystemTime::now());
+        drop(within);
         Ok(match attempt.map_err(|error| told(file, error.into()))? {
             Attempt::Done => {
                 self.store_by_and_by(file);
