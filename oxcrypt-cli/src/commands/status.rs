@@ -70,7 +70,7 @@ fn lines(status: &Value) -> Vec<String> {
     let number = |pointer| at(pointer).and_then(Value::as_u64);
     let shown = |pointer| number(pointer).map_or_else(|| "?".to_owned(), |number| number.to_string());
     let mut lines = vec![
-        format!("{}: {}", text("/mountpoint"), waiting(status)),
+        format!("{}: {}{}", text("/mountpoint"), waiting(status), failing(status)),
         format!(
             "  vault      {}, process {}, since {}",
             text("/vault"),
@@ -112,6 +112,14 @@ fn lines(status: &Value) -> Vec<String> {
     lines
 }
 
+/// That something is wrong with storage that no time may mend, for the first line.
+fn failing(status: &Value) -> String {
+    match status.pointer("/unsaved/failed").and_then(Value::as_u64) {
+        None | Some(0) => String::new(),
+        Some(failed) => format!("; {} could not be stored", counted(failed, "file")),
+    }
+}
+
 /// What storage has not taken, if there is anything.
 fn unsaved(status: &Value) -> Vec<String> {
     let at = |pointer: &str| status.pointer(pointer);
@@ -131,7 +139,7 @@ fn unsaved(status: &Value) -> Vec<String> {
     if failed > 0 {
         let place = at("/mountpoint").and_then(Value::as_str).unwrap_or("?");
         lines.push(format!(
-            "             {failed} could not be stored and are tried again; `oxcrypt discard {place}` names them"
+            "             it is tried again; `oxcrypt discard {place}` names what could not be stored"
         ));
     }
     lines
@@ -200,7 +208,10 @@ mod tests {
             "damaged": ["read: chunk 1 of d/AA/BB/y.c9r"],
         });
         let lines = lines(&status);
-        assert_eq!(lines[0], "/mnt/vault: waiting for storage: 1 lookup, 37 reads of 12 files, oldest 48 s");
+        assert_eq!(
+            lines[0],
+            "/mnt/vault: waiting for storage: 1 lookup, 37 reads of 12 files, oldest 48 s; 1 file could not be stored"
+        );
         let all = lines.join("\n");
         for part in
             ["unsaved    2 files, 3.00 KiB", "not stored d/AA/BB/z.c9r: no space left", "discard /mnt/vault"]

@@ -135,7 +135,8 @@ impl Running {
         }
         match self.mount.unmount(Unmount::IfUnused).await {
             Ok(()) => {
-                log::info!("nobody has used the mount for {:?}", figures.unused_for);
+                log::info!("nobody has used the mount for {} s", figures.unused_for.as_secs());
+                notify("STOPPING=1");
                 Some(self.ended().await)
             }
             Err(error) => {

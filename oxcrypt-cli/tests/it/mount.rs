@@ -204,13 +204,21 @@ fn an_ordinary_user_mounts_by_fusermount() {
         skip("another user cannot run the command here, or setpriv is missing");
         return;
     }
-    let mounted = run(&mut as_nobody(&place.mount_command(&["-o", "ro"])));
+    let mounted = run(&mut as_nobody(&place.mount_command(&[])));
     assert_eq!(mounted.code, Some(0), "{mounted:?}");
-    let mut cat = Command::new("timeout");
-    let read = run(&mut as_nobody(cat.args(["10", "cat"]).arg(place.mountpoint().join("file"))));
+    let mut copy = Command::new("timeout");
+    copy.args(["10", "sh", "-euc", r#"cd "$1"; mkdir new; cp file new/copy; cat new/copy"#, "sh"]);
+    let read = run(&mut as_nobody(copy.arg(place.mountpoint())));
     assert_eq!(read.out.as_bytes(), CONTENT, "{read:?}");
+    let mkdir = || {
+        let mut command = place.command(&["mkdir", "--passphrase-env", "PASSPHRASE"]);
+        run(&mut as_nobody(command.arg(place.vault()).arg("another")))
+    };
+    let refused = mkdir();
+    assert!(refused.code == Some(6) && refused.err.contains("(mount at "), "{refused:?}");
     let mut unmount = place.command(&["unmount"]);
     let unmounted = run(&mut as_nobody(unmount.arg(place.mountpoint())));
     assert_eq!(unmounted.code, Some(0), "{unmounted:?}");
     assert!(!place.is_mounted());
+    assert_eq!(mkdir().code, Some(0), "it is the user's to write to again");
 }
