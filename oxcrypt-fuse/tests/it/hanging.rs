@@ -225,3 +225,20 @@ fn while_writes_hang_reading_and_what_was_written_goes_on() {
         writer.succeed();
     }
 }
+
+#[test]
+fn while_a_name_is_being_made_what_the_kernel_knows_of_its_directory_is_answered() {
+    let Some(house) = house(options(2, DirectIo::Never), VolumeOptions::default()) else { return };
+    house.sh(r#"ls -l "$1" > /dev/null"#, "directory").succeed();
+    let gate = house.hold(|call| call.method == Method::Open && call.path.as_str().contains(".c9r"));
+    let mut maker = house.sh(r#": > "$1""#, "directory/new");
+    gate.wait_for(1);
+    house.sh(r#"stat "$1""#, "directory/7").succeed();
+    // The kernel keeps this one from asking: it holds the directory for whoever makes something there.
+    let mut lister = house.sh(r#"ls "$1""#, "directory");
+    maker.kill();
+    assert!(maker.ended_within(Duration::from_secs(2)).is_some(), "still there after SIGKILL");
+    let ended = lister.ended_within(CEILING).expect("a listing, now that the directory is free");
+    assert!(ended.status.success() && ended.output.starts_with(b"0\n1\n"), "{ended:?}");
+    gate.open();
+}
