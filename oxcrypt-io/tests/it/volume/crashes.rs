@@ -7,11 +7,11 @@ use oxcrypt_core::storage::{Attributes, Crash, FaultyStorage, MemoryStorage};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{ErrorKind, VaultOptions};
 use oxcrypt_io::clock::SystemClock;
-use oxcrypt_io::volume::{OpenFile, Volume, VolumeOptions};
+use oxcrypt_io::volume::{OpenFile, Volume};
 use proptest::prelude::*;
 
 use super::histories::{bytes, cases, combos, memories, near_a_border};
-use super::house::{name, unlock};
+use super::house::{name, small_volume, unlock};
 
 const CHUNK: usize = 32_768;
 
@@ -50,7 +50,7 @@ impl Watched {
         VaultBuilder::create(&memory, recipe).unwrap();
         let storage = Arc::new(FaultyStorage::new(&memory));
         let vault = unlock(Arc::clone(&storage) as _, options);
-        let volume = Volume::start(vault, VolumeOptions::default(), Arc::new(SystemClock::new())).unwrap();
+        let volume = small_volume(vault, Arc::new(SystemClock::new()));
         let root = volume.vault().root();
         let file = volume.create(&root, &name("file"), Attributes::default()).wait().unwrap();
         let mut watched = Self { storage, volume, file, versions: vec![(0, Vec::new())], syncs: Vec::new() };

@@ -10,7 +10,8 @@ use oxcrypt_core::storage::{
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::unlock::{Locked, Passphrase};
 use oxcrypt_core::{CiphertextPath, DirId, Name, Node, Vault, VaultOptions};
-use oxcrypt_io::clock::ManualClock;
+use oxcrypt_io::clock::{Clock, ManualClock};
+use oxcrypt_io::sched::plan::Limits;
 use oxcrypt_io::volume::{OpenFile, Volume, VolumeOptions};
 
 pub(crate) const BLOCK: usize = 4 * 32_768;
@@ -67,6 +68,20 @@ pub(crate) fn unlock(storage: Arc<dyn BlockStorage>, options: &VaultOptions) -> 
     Arc::new(Locked::read(storage).unwrap().unlock(&Passphrase::new("passphrase"), options).unwrap())
 }
 
+/// A volume with so few threads that many can be started one after the other.
+pub(crate) fn small_volume(vault: Arc<Vault>, clock: Arc<dyn Clock>) -> Volume {
+    let limits = Limits {
+        hot: 2,
+        pool: 10,
+        demand_and_background: 8,
+        background: 2,
+        reserve: 16,
+        scouts: 4,
+        ..Limits::default()
+    };
+    Volume::start(vault, VolumeOptions { limits, ..VolumeOptions::default() }, clock).unwrap()
+}
+
 impl House {
     pub(crate) fn new(fill: impl FnOnce(&Filler<'_>)) -> Self {
         Self::with(&VaultOptions::default(), fill)
@@ -96,6 +111,10 @@ impl House {
 
     pub(crate) fn open(&self, text: &str) -> Arc<OpenFile> {
         self.volume.open(&self.node(text)).wait().unwrap()
+    }
+
+    pub(crate) fn open_for_writing(&self, text: &str) -> Arc<OpenFile> {
+        self.volume.open_for_writing(&self.node(text)).wait().unwrap()
     }
 
     /// Holds every call from now on of which `which` says so.

@@ -12,9 +12,9 @@ use oxcrypt_core::storage::{Attributes, FaultyStorage, MemoryStorage, Method, Ve
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{DirId, Entry, ErrorKind, Node, NodeKind, Vault, VaultOptions};
 use oxcrypt_io::clock::ManualClock;
-use oxcrypt_io::volume::{OpenFile, Question, Result, Volume, VolumeOptions};
+use oxcrypt_io::volume::{OpenFile, Question, Result, Volume};
 
-use super::super::house::{name, unlock};
+use super::super::house::{name, small_volume, unlock};
 use super::plain::{Id, Item, Plain};
 use super::{DIRS, Fault, NAMES, Place, Step, long};
 
@@ -39,7 +39,7 @@ pub(in super::super) fn bytes(seed: usize, len: usize) -> Vec<u8> {
 }
 
 fn start(vault: Arc<Vault>, clock: &Arc<ManualClock>) -> Volume {
-    Volume::start(vault, VolumeOptions::default(), Arc::clone(clock) as _).unwrap()
+    small_volume(vault, Arc::clone(clock) as _)
 }
 
 impl World {
