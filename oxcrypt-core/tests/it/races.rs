@@ -456,3 +456,20 @@ fn of_two_crossing_renames_the_second_waits_for_the_first() {
     assert_eq!(report.faults(), Vec::<&crate::checker::Finding>::new());
     assert_eq!(report.tree.len(), 4);
 }
+
+/// Storage tells a length, we store more of the file, and only then the answer comes.
+#[test]
+fn regression_a_length_from_before_we_stored_is_not_told_after() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", &bytes(100, 0))));
+    let vault = lab::open_with(&storage, &VaultOptions::default().max_age(Duration::ZERO));
+    let file = lab::open_for_writing(&vault, "file").unwrap();
+    lab::write(&file, 100, &bytes(200, 0)).unwrap();
+    let gate = hold_first(&storage, is_method(Method::Metadata), after);
+    thread::scope(|scope| {
+        let told = scope.spawn(|| vault.attributes(file.node(), Instant::now()));
+        gate.wait_for(1);
+        flush(&file).unwrap();
+        gate.open();
+        assert_eq!(told.join().unwrap().unwrap().len, 300);
+    });
+}
