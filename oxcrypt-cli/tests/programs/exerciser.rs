@@ -42,7 +42,7 @@ fn a_random_history_of_a_small_file_reads_as_it_was_written() {
 #[test]
 fn a_random_history_of_a_large_file_reads_as_it_was_written() {
     if !lacks("fsx") {
-        Stage::both().for_each(|stage| exercise(stage, 77, amount(200, 1_500), 20 << 20));
+        Stage::both().for_each(|stage| exercise(stage, 77, amount(40, 200), 8 << 20));
     }
 }
 
