@@ -9,12 +9,9 @@ use tempfile::TempDir;
 
 use crate::child::CEILING;
 use crate::slow_store::can_mount;
-use crate::stage::Stage;
+use crate::stage::{MEMORY, Stage};
 use crate::tools::amount;
 use crate::who::Who;
-
-/// Where files lie in memory when there are many, or large ones.
-const MEMORY: &str = "/dev/shm";
 
 /// A file system in memory that says it has as much room as a test wants. What is written to it has to fit.
 struct Room(TempDir);

@@ -16,6 +16,9 @@ use crate::mounted::{Mounted, PASSPHRASE};
 use crate::slow_store::{Store, can_mount};
 use crate::who::Who;
 
+/// Where files lie in memory when there are many, or large ones, or much is synced.
+pub(crate) const MEMORY: &str = "/dev/shm";
+
 /// No program here works for so long, unless it hangs.
 const LIMIT: Duration = Duration::from_mins(10);
 
