@@ -1,4 +1,4 @@
-//! How fast a mount is, beside `gocryptfs` in the same run.
+//! How fast a mount is, beside `gocryptfs` and a bare folder in the same run.
 //!
 //! ```text
 //! cargo bench -p oxcrypt-cli --bench speed              three rounds
@@ -6,10 +6,15 @@
 //! cargo bench -p oxcrypt-cli --bench speed -- 3 read    three, of the tasks whose name has "read" in it
 //! ```
 //!
-//! Both programs have the same files, in a vault of their own, whose ciphertext is in the page cache. For each task and
-//! program there is a new mount, so that neither of them, nor the kernel, knows anything yet. Who begins changes with each
-//! round; a row shows the medians of the times, and the median, the least and the greatest of the ratios of the pairs.
-//! The last rows lie on the slow store of `oxcrypt-fuse`, which holds nothing back here, but might.
+//! All three have the same files, each in a place of its own, whose bytes are in the page cache. For each task there is a
+//! new mount, so that neither program, nor the kernel, knows anything yet; what a task needs is made in that mount, before
+//! the clock runs. Who begins changes with each round. A row shows the medians of the seconds, the median, the least and
+//! the greatest of the ratios of the pairs of programs, how much time of the processor each program took meanwhile, and
+//! the most memory it ever had. Nothing is synced: what counts is what programs wait for, closing included. The last rows
+//! lie on the slow store of `oxcrypt-fuse`, which holds nothing back here, but might.
+//!
+//! All lies below `TMPDIR`. In a folder in memory no disk has a part in it; but such a folder does not promise what it has
+//! at hand, so reads take the longer way there.
 //!
 //! Only children look at mounts. Linux and root only.
 #![cfg_attr(target_os = "linux", expect(clippy::indexing_slicing, reason = "indexing JSON cannot panic"))]

@@ -1,12 +1,15 @@
-//! Rounds, pairs, and the table.
+//! Rounds and the table.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
+use measured::Measured;
 use subject::{Subject, Vaults};
 use task::Task;
 
 use crate::slow_store::Store;
 
+mod measured;
 mod subject;
 mod task;
 
@@ -23,8 +26,10 @@ pub(crate) fn main() -> ExitCode {
     }
     let tasks = Task::ALL.into_iter().filter(|task| task.name().contains(wanted));
     let (slow, local): (Vec<_>, Vec<_>) = tasks.partition(|task| task.is_on_the_slow_store());
-    println!("| task | oxcrypt s | gocryptfs s | speed, as a multiple | least - greatest |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!(
+        "| task | oxcrypt s | gocryptfs s | bare s | speed, as a multiple | least - greatest | processor s | peak MiB |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     if !local.is_empty() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let vaults = Vaults::make(folder.path());
@@ -46,30 +51,44 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn row(task: Task, vaults: &Vaults, rounds: usize) {
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..rounds {
-        let order = if round % 2 == 0 {
-            [Subject::Oxcrypt, Subject::Gocryptfs]
-        } else {
-            [Subject::Gocryptfs, Subject::Oxcrypt]
-        };
-        let times = order.map(|subject| subject.times(task, vaults));
-        let (our, their) = if round % 2 == 0 { (times[0], times[1]) } else { (times[1], times[0]) };
-        let (Some(our), Some(their)) = (our, their) else {
-            println!("| {} | failed or took too long: {our:?}, {their:?} s | | | |", task.name());
-            return;
-        };
-        ours.push(our);
-        theirs.push(their);
-        ratios.push(their / our);
+    let mut subjects: Vec<_> = Subject::ALL.into_iter().filter(|subject| subject.can(task)).collect();
+    let mut all: HashMap<Subject, Vec<Measured>> = HashMap::new();
+    for _ in 0..rounds {
+        for subject in &subjects {
+            let Some(measured) = subject.measure(task, vaults) else {
+                println!("| {} | {subject:?} failed, or took too long | | | | | | |", task.name());
+                return;
+            };
+            all.entry(*subject).or_default().push(measured);
+        }
+        subjects.rotate_left(1);
     }
-    let (our, their, ratio) = (median(&mut ours), median(&mut theirs), median(&mut ratios));
-    let (least, greatest) = (ratios.first().copied().unwrap_or(0.0), ratios.last().copied().unwrap_or(0.0));
-    println!("| {} | {our:.3} | {their:.3} | {ratio:.2} | {least:.2} - {greatest:.2} |", task.name());
+    let of = |subject, what: fn(&Measured) -> f64| -> Vec<f64> {
+        all.get(&subject).into_iter().flatten().map(what).collect()
+    };
+    let middle = |subject, what, digits: usize| {
+        median(of(subject, what)).map_or("-".into(), |middle| format!("{middle:.digits$}"))
+    };
+    let both = |what, digits| {
+        [Subject::Oxcrypt, Subject::Gocryptfs].map(|subject| middle(subject, what, digits)).join(" : ")
+    };
+    let [ours, theirs, bare] = Subject::ALL.map(|subject| middle(subject, |measured| measured.seconds, 3));
+    let pairs =
+        [Subject::Oxcrypt, Subject::Gocryptfs].map(|subject| of(subject, |measured| measured.seconds));
+    let ratios: Vec<_> = pairs[0].iter().zip(&pairs[1]).map(|(ours, theirs)| theirs / ours).collect();
+    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = ratios.iter().copied().fold(0.0, f64::max);
+    println!(
+        "| {} | {ours} | {theirs} | {bare} | {:.2} | {least:.2} - {greatest:.2} | {} | {} |",
+        task.name(),
+        median(ratios).unwrap_or_default(),
+        both(|measured| measured.processor, 2),
+        both(|measured| measured.peak, 0),
+    );
 }
 
-/// The middle one; sorts them.
-fn median(numbers: &mut [f64]) -> f64 {
+/// The middle one.
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
+    numbers.get(numbers.len() / 2).copied()
 }
