@@ -89,7 +89,7 @@ mod timer;
 pub use snapshot::Snapshot;
 pub use ticket::{Settled, Ticket};
 
-use lanes::{Lanes, Started, caught, spawn};
+use lanes::{Lanes, Seat, Started, caught, spawn};
 use plan::{Action, Answer, FlightId, Limits, Outcome, Plan, Request, WaiterId, Why, Work};
 use ticket::Place;
 use timer::Timer;
@@ -268,8 +268,8 @@ where
 
     /// The life of a lane: what its own operation makes room for, it runs itself.
     fn run_lane(&self) {
-        let mut next = None;
-        while let Some(Started { flight, job }) = next.take().or_else(|| self.lanes.take()) {
+        let (seat, mut next) = (Seat::default(), None);
+        while let Some(Started { flight, job }) = next.take().or_else(|| self.lanes.take(&seat)) {
             next = self.finish(flight, lanes::run(job));
         }
     }

@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, thread};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, thread};
 
 use super::plan::{FlightId, Outcome};
 
@@ -19,42 +20,60 @@ pub(super) struct Started<J> {
 }
 
 /// Operations on their way to a thread. There are never more than threads, so none waits here for long.
-pub(super) struct Lanes<J> {
-    queue: Mutex<Queue<J>>,
-    filled: Condvar,
-}
+pub(super) struct Lanes<J>(Mutex<Queue<J>>);
+
+/// Where one thread waits.
+#[derive(Default)]
+pub(super) struct Seat(Arc<Condvar>);
 
 struct Queue<J> {
     started: VecDeque<Started<J>>,
+    /// Those who wait. Whoever came last is called first: the processor still knows his stack, and the allocator his
+    /// memory, while most of the others are never needed.
+    waiting: Vec<Arc<Condvar>>,
     stopped: bool,
 }
 
 impl<J> Lanes<J> {
     pub(super) fn new() -> Self {
-        let queue = Queue { started: VecDeque::new(), stopped: false };
-        Self { queue: Mutex::new(queue), filled: Condvar::new() }
+        Self(Mutex::new(Queue { started: VecDeque::new(), waiting: Vec::new(), stopped: false }))
     }
 
     pub(super) fn push(&self, started: Started<J>) {
-        self.lock().started.push_back(started);
-        self.filled.notify_one();
+        let mut queue = self.lock();
+        queue.started.push_back(started);
+        let called = queue.waiting.pop();
+        drop(queue);
+        if let Some(called) = called {
+            called.notify_one();
+        }
     }
 
     /// Waits for an operation. `None` when there are none any more and never will be.
-    pub(super) fn take(&self) -> Option<Started<J>> {
-        let idle = |queue: &mut Queue<J>| queue.started.is_empty() && !queue.stopped;
-        let queue = self.filled.wait_while(self.lock(), idle);
-        queue.unwrap_or_else(PoisonError::into_inner).started.pop_front()
+    pub(super) fn take(&self, seat: &Seat) -> Option<Started<J>> {
+        let mut queue = self.lock();
+        while queue.started.is_empty() && !queue.stopped {
+            queue.waiting.push(Arc::clone(&seat.0));
+            queue = seat.0.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            // Still there where nobody has called.
+            queue.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &seat.0));
+        }
+        queue.started.pop_front()
     }
 
     /// Lets threads end that have nothing to do. What is under way goes on, and so does what follows from it.
     pub(super) fn stop(&self) {
-        self.lock().stopped = true;
-        self.filled.notify_all();
+        let mut queue = self.lock();
+        queue.stopped = true;
+        let waiting = mem::take(&mut queue.waiting);
+        drop(queue);
+        for seat in waiting {
+            seat.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<J>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
