@@ -16,6 +16,8 @@ pub struct Listing {
     entries: Vec<Entry>,
     /// A name that is not here does not exist.
     exhaustive: bool,
+    /// Whether any entry has no name.
+    nameless: bool,
     /// When the storage was asked.
     since: Instant,
 }
@@ -87,7 +89,8 @@ const ALLOCATION: usize = 32;
 impl Listing {
     pub(crate) fn new(mut entries: Vec<Entry>, exhaustive: bool, since: Instant) -> Self {
         entries.sort_unstable_by(|a, b| a.shown().cmp(b.shown()));
-        Self { entries, exhaustive, since }
+        let nameless = entries.iter().any(|entry| matches!(entry, Entry::Damaged(_)));
+        Self { entries, exhaustive, nameless, since }
     }
 
     /// The entries, in the order of the names shown.
@@ -113,6 +116,11 @@ impl Listing {
     /// its name nevertheless, or must be asked. Nor where the host has something else in an entry's place.
     pub(crate) fn is_exhaustive(&self) -> bool {
         self.exhaustive
+    }
+
+    /// Whether any entry has no name, and is shown by another text.
+    pub(crate) fn has_nameless(&self) -> bool {
+        self.nameless
     }
 
     /// When the storage was asked.

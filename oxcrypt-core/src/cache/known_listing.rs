@@ -57,6 +57,12 @@ impl KnownListing {
         }
     }
 
+    /// How many entries it has, roughly, and whether any of them has no name.
+    pub(super) fn shape(&self) -> (usize, bool) {
+        let state = self.lock();
+        (state.listing.entries().len() + state.changed.len(), state.listing.has_nameless())
+    }
+
     /// When storage was asked.
     pub(super) fn since(&self) -> std::time::Instant {
         self.lock().listing.since()

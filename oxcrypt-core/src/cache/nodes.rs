@@ -50,6 +50,11 @@ pub(super) const BOOKKEEPING: usize = 192;
 /// The same for a node, roughly.
 const NODE: usize = 256;
 
+/// For how much longer than other answers a listing is believed to lack what it lacks, for each of its entries.
+const MORE_AGE_FOR_EACH: Duration = Duration::from_micros(500);
+/// The same for all of them together.
+const MOST_MORE_AGE: Duration = Duration::from_mins(1);
+
 impl NodeCache {
     /// Keeps at most about so many bytes, but for one listing that is longer than its share, and the ancestors of nodes
     /// that are kept.
@@ -125,15 +130,35 @@ impl NodeCache {
         self.fresh(self.listings.get(dir), now).map(|listing| listing.current())
     }
 
-    /// The entry of this name in a fresh listing, and when storage was asked for it.
+    /// The entry of this name in a fresh listing, and when storage was asked for it. That a long listing has none is believed
+    /// for longer, by whoever asks storage for the name itself.
     pub(crate) fn find_listed(
         &self,
         dir: &DirId,
         name: &Name,
         now: Instant,
     ) -> Option<(Option<Found>, Instant)> {
-        let listing = self.fresh(self.listings.get(dir), now)?;
-        Some((listing.find(name).0, listing.since()))
+        let known = self.listings.get(dir)?;
+        let (found, _) = known.value.find(name);
+        let is_believed = match found {
+            Some(_) => self.is_fresh(known.since, now),
+            None => self.lacks_believably(&known, now),
+        };
+        is_believed.then(|| (found, known.value.since()))
+    }
+
+    /// Whether all entries of a directory are shown by their names, if a listing tells that is not too old for it.
+    pub(crate) fn shows_only_names(&self, dir: &DirId, now: Instant) -> Option<bool> {
+        let known = self.listings.get(dir).filter(|known| self.lacks_believably(known, now))?;
+        Some(!known.value.shape().1)
+    }
+
+    /// Whether what a listing lacks is believed to be lacking still. To scan a directory takes the longer the more there is
+    /// in it, so that it is done the more seldom.
+    fn lacks_believably(&self, known: &Stamped<Arc<KnownListing>>, now: Instant) -> bool {
+        let entries = u32::try_from(known.value.shape().0).unwrap_or(u32::MAX);
+        let longer = MORE_AGE_FOR_EACH.saturating_mul(entries).min(MOST_MORE_AGE);
+        now.saturating_duration_since(known.since) < self.max_age.saturating_add(longer)
     }
 
     /// Takes note that storage is about to be asked what is in `dir`.

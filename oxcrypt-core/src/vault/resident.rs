@@ -50,6 +50,12 @@ impl Resident {
         dir.dir_id().and_then(|id| self.nodes.listing(id, now)).into()
     }
 
+    /// Whether every entry of a directory is shown by its name, so that a name which no lookup finds is not there at all.
+    #[must_use]
+    pub fn shows_only_names(&self, dir: &Node, now: Instant) -> Probe<bool> {
+        dir.dir_id().and_then(|id| self.nodes.shows_only_names(id, now)).into()
+    }
+
     /// As [`Vault::attributes`], if memory has fresh ones. Of a file that is gone and open it always has.
     #[must_use]
     pub fn attributes(&self, node: &Node, now: Instant) -> Probe<NodeAttributes> {

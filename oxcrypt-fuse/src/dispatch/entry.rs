@@ -56,6 +56,10 @@ impl Dispatch {
                 );
             }
             Err(errno) if errno.code() == Errno::ENOENT.code() => {
+                // The listing of a large directory that we change all the time is long to look through.
+                if dispatch.volume.shows_only_names(&dir) {
+                    return dispatch.reply_absent(reply);
+                }
                 dispatch.lookup_listed(asker, dir, name, reply);
             }
             Err(errno) => reply.error(errno),

@@ -49,6 +49,10 @@ impl Shared {
         if self.store.vault.habits().may_block || !self.names.note(dir.id()) {
             return;
         }
+        // Long listings are believed for longer.
+        if self.store.vault.resident().shows_only_names(dir, self.store.now()).ready().is_some() {
+            return;
+        }
         let (store, about) = (Arc::clone(&self.store), Arc::clone(dir));
         let job = Box::new(move || outcome(store.list(&about), Value::List));
         let ask = Ask::new(

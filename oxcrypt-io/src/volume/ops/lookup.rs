@@ -34,4 +34,12 @@ impl Volume {
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )
     }
+
+    /// Whether every entry of a directory is shown by its name, as far as memory knows: then a name that no lookup finds is
+    /// not there.
+    #[must_use]
+    pub fn shows_only_names(&self, dir: &Node) -> bool {
+        let store = &self.shared.store;
+        matches!(store.vault.resident().shows_only_names(dir, store.now()), Probe::Ready(true))
+    }
 }
