@@ -13,4 +13,4 @@ mod read_ahead;
 mod sharing;
 mod stale;
 mod together;
-mod withdrawn;
+mod waiting_writes;

@@ -36,6 +36,8 @@ struct Write {
     offset: u64,
     bytes: Cleartext,
     deadline: Deadline,
+    /// What was read of the chunks that it lacked so far. The cache may have lost them by the time the last is there.
+    blocks: Vec<Arc<Block>>,
     /// Counts the copy as long as there is one.
     _waiting: Waiting,
 }
@@ -103,19 +105,24 @@ impl Shared {
         let mut copy = Cleartext::zeroed(bytes.len());
         copy.copy_from_slice(bytes);
         let deadline = self.write_deadline();
-        let write = Write { file: Arc::clone(file), offset, bytes: copy, deadline, _waiting: waiting };
+        let (file, blocks) = (Arc::clone(file), Vec::new());
+        let write = Write { file, offset, bytes: copy, deadline, blocks, _waiting: waiting };
         Question::open(self.ask_for(write, lack))
     }
 
     /// Asks for what a write lacks, and tries again when that is there.
-    fn ask_for(self: &Arc<Self>, write: Write, lack: &Lack) -> Pending<usize> {
+    fn ask_for(self: &Arc<Self>, mut write: Write, lack: &Lack) -> Pending<usize> {
+        if !matches!(lack, Lack::Chunks(_)) {
+            // That may take long, and nobody counts the memory that they take.
+            write.blocks.clear();
+        }
         let (ask, space) = match lack {
             Lack::Chunks(chunks) => (write.ask_for_chunks(chunks), Space::AsKnown),
             Lack::Memory => (write.ask_for_memory(), Space::AsKnown),
             Lack::Space => (write.ask_for_space(), Space::Asked),
         };
         let shared = Arc::clone(self);
-        let finish = move |settled: Settled<Value>| match shared.try_again(&write, settled, space) {
+        let finish = move |settled: Settled<Value>| match shared.try_again(&mut write, settled, space) {
             Ok(None) => Step::Done(Ok(write.bytes.len())),
             Ok(Some(lack)) => Step::Again(Box::new(shared.ask_for(write, &lack))),
             Err(error) => Step::Done(Err(error)),
@@ -125,18 +132,19 @@ impl Shared {
 
     fn try_again(
         self: &Arc<Self>,
-        write: &Write,
+        write: &mut Write,
         settled: Settled<Value>,
         space: Space,
     ) -> Result<Option<Lack>> {
-        let (file, mut blocks) = (&write.file, Vec::new());
+        let growth = write.growth();
         for value in settled.values {
             match value {
-                Value::Block(block) => blocks.push(block),
-                Value::Failed(error) => return Err(told(file, error.into())),
+                // The latest first: an older one of the same chunks is of no use any more.
+                Value::Block(block) => write.blocks.insert(0, block),
+                Value::Failed(error) => return Err(told(&write.file, error.into())),
                 Value::Space(space) => {
                     self.space_was_told(space);
-                    if space.available < write.growth() {
+                    if space.available < growth {
                         return Err(oxcrypt_core::Error::new(ErrorKind::NoSpace).into());
                     }
                 }
@@ -144,9 +152,11 @@ impl Shared {
             }
         }
         if settled.verdict != Verdict::Done {
-            return Err(Error::of(settled.verdict).at(file.node()));
+            return Err(Error::of(settled.verdict).at(write.file.node()));
         }
-        self.try_write(file, write.offset, &write.bytes, &blocks, space)
+        // Only chunks at its two ends can change in part.
+        write.blocks.truncate(2);
+        self.try_write(&write.file, write.offset, &write.bytes, &write.blocks, space)
     }
 }
 

@@ -1,8 +1,9 @@
-//! Requests that are taken back, or come too late, and what has become of them then.
+//! Writes that memory cannot take at once: those that are taken back or come too late, and those that get there.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use oxcrypt_core::VaultOptions;
 use oxcrypt_core::storage::Method;
 use oxcrypt_io::sched::plan::Why;
 use oxcrypt_io::volume::{Cause, Deadlines};
@@ -44,4 +45,22 @@ fn regression_a_write_that_waits_for_a_chunk_has_changed_nothing() {
         let read = house.volume.read(&file, 0, 4 * CHUNK).wait().unwrap();
         assert!(*read == content(4 * CHUNK));
     }
+}
+
+/// Each chunk that is read for it takes the place of the other.
+#[test]
+fn regression_a_write_across_two_blocks_gets_there_though_memory_keeps_one_chunk() {
+    let border = 4 * CHUNK;
+    let house = House::with(&VaultOptions::default().chunk_cache_bytes(CHUNK + 200), |fill| {
+        fill.file("file", &content(border + 100));
+    });
+    let file = house.open_for_writing("file");
+    house.volume.read(&file, border as u64, 1).wait().unwrap();
+    house.settle();
+    let (answered, answer) = channel();
+    let write = house.volume.write(&file, border as u64 - 1, b"ab");
+    write.then(move |written| answered.send(written).unwrap());
+    assert_eq!(answer.recv_timeout(CEILING).unwrap().unwrap(), 2);
+    let read = house.volume.read(&file, border as u64 - 1, 2).wait().unwrap();
+    assert_eq!(*read, *b"ab");
 }
