@@ -53,7 +53,7 @@ fn content(volume: &Volume, text: &str) -> Vec<u8> {
     let fresh = small_volume(Arc::new(vault), Arc::new(SystemClock::new()));
     let node = fresh.lookup(&fresh.vault().root(), &name(text)).wait().unwrap();
     let file = fresh.open(&node).wait().unwrap();
-    fresh.read(&file, 0, 1 << 30).wait().unwrap().to_vec()
+    fresh.read(&file, 0, 1 << 21).wait().unwrap().to_vec()
 }
 
 /// Writes, reads and stores the stripes of one thread.
@@ -105,7 +105,7 @@ fn threads_that_write_to_different_bytes_of_one_file_lose_none_of_them() {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         volume.sync(&file).wait().unwrap();
-        let (memory, stored) = (volume.read(&file, 0, 1 << 30).wait().unwrap(), content(&volume, "file"));
+        let (memory, stored) = (volume.read(&file, 0, 1 << 21).wait().unwrap(), content(&volume, "file"));
         assert!(*memory == *stored, "memory and storage");
         for (offset, bytes) in written {
             assert!(stored[offset..offset + STRIPE] == *bytes, "{STRIPE} bytes at {offset}");
