@@ -74,17 +74,22 @@ impl ResidentFile {
 }
 
 impl FileContext {
-    /// Gives up what is unsaved of a file if storing that has failed; false if there is no such file.
+    /// Gives up what is unsaved of a file if storing that has failed; false if there is no such file, or it is being tried
+    /// again at this moment.
     pub(super) fn discard(&self, is_it: impl Fn(&Shared) -> bool) -> bool {
         let failed: Vec<Arc<Shared>> = {
             let is_failed = |shared: &&Arc<Shared>| is_it(shared) && shared.resident.failure().is_some();
             self.lock().values().filter(is_failed).map(Arc::clone).collect()
         };
+        let mut has_given_up = false;
         for shared in &failed {
+            // What is being stored at this moment is not given up: nobody knows yet what becomes of it.
+            let Some(_turn) = shared.try_turn() else { continue };
             shared.resident.give_up();
             self.release(shared);
+            has_given_up = true;
         }
-        !failed.is_empty()
+        has_given_up
     }
 
     /// The last who had a file open has it no longer. What never will be stored of it, and was told, goes with him.

@@ -75,7 +75,7 @@ impl Vault {
     }
 
     /// Gives up what is unsaved of a file, if the last attempt to store it has failed: the file is again what storage has of
-    /// it. False if there is no such file. Never blocks on storage.
+    /// it. False if there is no such file, or it is being tried again at this moment. Never blocks on storage.
     #[must_use]
     pub fn discard(&self, node: NodeId) -> bool {
         self.files.discard_of(node)

@@ -94,6 +94,18 @@ impl<T: Send + 'static> Question<T> {
         }
     }
 
+    /// Has `first` answered before this is asked, and only if that went well: by the deadline of this.
+    pub(super) fn after(self, first: Question<()>) -> Self {
+        match (first.0, self.0) {
+            (State::Known(Err(error)), _) => Self::known(Err(error)),
+            (State::Open(mut first), State::Open(then)) => {
+                first.ask.deadline = then.ask.deadline;
+                Self(State::Open(Box::new(first.before(then))))
+            }
+            (_, itself) => Self(itself),
+        }
+    }
+
     /// Whether memory has answered.
     #[must_use]
     pub fn is_known(&self) -> bool {
@@ -128,6 +140,18 @@ impl<T: Send + 'static> Question<T> {
     /// Those of the operation.
     pub fn wait(self) -> Result<T> {
         self.ask().wait()
+    }
+}
+
+impl Pending<()> {
+    fn before<T: Send + 'static>(self, then: Box<Pending<T>>) -> Pending<T> {
+        let Self { shared, ask, finish } = self;
+        let finish = Box::new(move |settled| match finish(settled) {
+            Step::Done(Ok(())) => Step::Again(then),
+            Step::Done(Err(error)) => Step::Done(Err(error)),
+            Step::Again(again) => Step::Again(Box::new(again.before(then))),
+        });
+        Pending { shared, ask, finish }
     }
 }
 

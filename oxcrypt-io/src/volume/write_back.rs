@@ -16,7 +16,7 @@ use crate::sched::Job;
 use crate::sched::plan::{Class, ObjectId, Outcome, Part, Verdict};
 
 use super::question::Ask;
-use super::value::{Key, Value};
+use super::value::{Key, Value, outcome};
 use super::{OpenFile, Shared};
 
 /// What one write of the storage takes at most: as much is stored at once, without waiting for more.
@@ -92,29 +92,27 @@ impl Shared {
         let (about, shared) = (Arc::clone(file), Arc::downgrade(self));
         let job = move || {
             let stored = store_runs(&about);
-            about.marks.soon.store(false, Ordering::Release);
-            if let Some(shared) = shared.upgrade() {
-                match stored {
-                    Ok(()) if has_runs(&about) => shared.store_runs(&about),
-                    Ok(()) => {}
-                    Err(error) => shared.failed(&about, &error, false),
-                }
+            if let (Err(error), Some(shared)) = (&stored, shared.upgrade()) {
+                shared.failed(&about, error, false);
             }
-            Outcome::Done(Value::Nothing)
+            outcome(stored, |()| Value::Nothing)
         };
-        self.store(file, Key::Runs, false, Box::new(job));
+        let (about, shared) = (Arc::clone(file), Arc::downgrade(self));
+        // Also where the operation was another's, who has the same file open.
+        self.store(file, Key::Runs, Box::new(job), move |verdict| {
+            about.marks.soon.store(false, Ordering::Release);
+            match shared.upgrade() {
+                Some(shared) if verdict == Verdict::Done && has_runs(&about) => shared.store_runs(&about),
+                Some(shared) if was_lost(verdict) => shared.come_back(&about, false, PAUSE),
+                _ => {}
+            }
+        });
     }
 
-    /// Has an operation store something, for nobody who waits.
-    fn store(self: &Arc<Self>, file: &Arc<OpenFile>, key: Key, is_held: bool, job: Job<Value>) {
+    /// Has an operation store something, for nobody who waits; `then` is called when it has ended.
+    fn store(&self, file: &OpenFile, key: Key, job: Job<Value>, then: impl FnOnce(Verdict) + Send + 'static) {
         let ask = Ask::to_store(file.node(), Some(key), job, Deadline::NEVER);
-        let (about, shared) = (Arc::clone(file), Arc::downgrade(self));
-        self.scheduler.submit(ask.request(Box::new(move |settled| {
-            if let (Some(shared), true) = (shared.upgrade(), was_lost(settled.verdict)) {
-                about.marks.soon.store(false, Ordering::Release);
-                shared.come_back(&about, is_held, PAUSE);
-            }
-        })));
+        self.scheduler.submit(ask.request(Box::new(move |settled| then(settled.verdict))));
     }
 
     /// Stores nothing more of its own accord, when the volume has ended: what the list holds would hold the list.
@@ -209,7 +207,12 @@ impl Shared {
             }
             Outcome::Done(Value::Nothing)
         };
-        self.store(file, Key::Rest, is_held, Box::new(job));
+        let (about, shared) = (Arc::clone(file), Arc::downgrade(self));
+        self.store(file, Key::Rest, Box::new(job), move |verdict| {
+            if let (Some(shared), true) = (shared.upgrade(), was_lost(verdict)) {
+                shared.come_back(&about, is_held, PAUSE);
+            }
+        });
     }
 
     fn come_back(self: &Arc<Self>, file: &Arc<OpenFile>, is_held: bool, pause: Duration) {
@@ -266,7 +269,7 @@ impl Held {
 
 /// Whether an operation was not carried out, for which nobody is to blame but the crowd.
 fn was_lost(verdict: Verdict) -> bool {
-    !matches!(verdict, Verdict::Done | Verdict::Drained)
+    !matches!(verdict, Verdict::Done | Verdict::Failed | Verdict::Drained)
 }
 
 /// Whether there is enough to be stored at once.

@@ -5,6 +5,7 @@ mod closing;
 mod crashes;
 mod deadlines;
 mod entries;
+mod hanging_changes;
 mod histories;
 mod hits;
 pub(crate) mod house;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use oxcrypt_core::storage::Replace;
-use oxcrypt_core::{Name, Node};
+use oxcrypt_core::{ErrorKind, Name, Node, Probe};
 
 use crate::sched::plan::Hold;
 use crate::volume::turns::{MOVES, content, of_victim};
-use crate::volume::value::{Value, outcome};
-use crate::volume::{Question, Volume};
+use crate::volume::value::{Key, Value, outcome};
+use crate::volume::{Question, Shared, Volume};
 
 impl Volume {
     /// Moves an entry to another name or directory, as [`oxcrypt_core::Vault::rename`]. A file that takes the place of
@@ -25,9 +25,10 @@ impl Volume {
         if from.dir_id() != to.dir_id() {
             turns.push((MOVES, Hold::Alone));
         }
+        let first = self.shared.store_before((from, name), (to, new_name), replace);
         let (source, name) = (Arc::clone(from), name.clone());
         let (target, new_name) = (Arc::clone(to), new_name.clone());
-        self.shared.change(
+        let renamed = self.shared.change(
             from,
             turns,
             move |store| {
@@ -36,6 +37,37 @@ impl Volume {
                 outcome(renamed, |()| Value::Nothing)
             },
             |_| Some(()),
-        )
+        );
+        match first {
+            Some(first) => renamed.after(first),
+            None => renamed,
+        }
+    }
+}
+
+impl Shared {
+    /// Has storage take what is unsaved of a file that takes the place of another: by an operation of its own, because one
+    /// that hangs there would stop every change of the directory if it were part of the renaming.
+    fn store_before(
+        self: &Arc<Self>,
+        (dir, name): (&Arc<Node>, &Name),
+        (to, new_name): (&Arc<Node>, &Name),
+        replace: Replace,
+    ) -> Option<Question<()>> {
+        let resident = self.store.vault.resident();
+        let Probe::Ready(Ok(node)) = resident.lookup(dir, name, self.store.born) else { return None };
+        let is_unsaved = matches!(resident.file(node.id()), Probe::Ready(file) if file.is_unsaved());
+        let target = resident.lookup(to, new_name, self.store.now());
+        let is_free = matches!(target, Probe::Ready(Err(error)) if error.kind() == ErrorKind::NotFound);
+        if replace != Replace::Always || !is_unsaved || is_free {
+            return None;
+        }
+        let about = node.id();
+        Some(self.store_change(&node, Some(Key::Flush), move |store| {
+            let unsaved = store.vault.unsaved();
+            let mut files = unsaved.into_iter().filter(|file| file.node().id() == about);
+            let stored = files.try_for_each(|file| file.flush(store.now()).map(drop));
+            outcome(stored, |()| Value::Nothing)
+        }))
     }
 }

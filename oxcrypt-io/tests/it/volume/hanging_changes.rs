@@ -1,0 +1,79 @@
+//! Changes beside one that hangs in storage.
+
+use oxcrypt_core::Name;
+use oxcrypt_core::storage::{Attributes, Method, Replace};
+use oxcrypt_io::volume::Cause;
+
+use super::house::House;
+
+#[test]
+fn a_dirty_file_that_replaces_another_stops_no_other_change_of_its_directory_while_it_is_stored() {
+    let house = House::new(|fill| drop(fill.file("old", b"old")));
+    let (volume, root) = (&house.volume, house.volume.vault().root());
+    let name = |text| Name::new(text).unwrap();
+    let file = volume.create(&root, &name("new"), Attributes::default()).wait().unwrap();
+    volume.write(&file, 0, b"new").wait().unwrap();
+    let gate = house.hold(|call| call.method == Method::WriteAt);
+    let renamed = volume.rename((&root, &name("new")), (&root, &name("old")), Replace::Always).ask();
+    gate.wait_for(1);
+    volume.create(&root, &name("other"), Attributes::default()).wait().unwrap();
+    volume.remove(&root, &name("other")).wait().unwrap();
+    gate.open();
+    renamed.wait().unwrap();
+    let fresh = volume.vault().afresh(&oxcrypt_core::VaultOptions::default());
+    let now = std::time::Instant::now();
+    let found = fresh.lookup(&fresh.root(), &name("old"), now).unwrap();
+    assert_eq!(fresh.attributes(&found, now).unwrap().len, 3);
+    let mut bytes = [0; 3];
+    fresh.open(&found, now).unwrap().read_at(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"new");
+}
+
+#[test]
+fn reads_of_what_is_being_stored_are_answered_from_memory() {
+    let house = House::new(|fill| drop(fill.file("file", &[1; 100])));
+    let volume = &house.volume;
+    let file = volume.open_for_writing(&house.node("file")).wait().unwrap();
+    volume.write(&file, 10, b"acknowledged").wait().unwrap();
+    let gate = house.hold(|call| call.method == Method::WriteAt);
+    let flushed = volume.flush(&file).ask();
+    gate.wait_for(1);
+    assert_eq!(&*volume.read(&file, 10, 12).wait().unwrap(), b"acknowledged");
+    assert!(volume.write(&file, 10, b"A").is_known(), "memory takes more of it");
+    assert_eq!(volume.unsaved().len(), 1);
+    gate.open();
+    flushed.wait().unwrap();
+    volume.flush(&file).wait().unwrap();
+    assert_eq!(&*volume.read(&file, 10, 12).wait().unwrap(), b"Acknowledged");
+    assert!(volume.unsaved().is_empty());
+}
+
+#[test]
+fn a_volume_that_ends_stores_what_it_can_and_names_the_rest() {
+    let house = House::new(|fill| {
+        fill.file("sound", b"");
+        fill.file("dead", b"");
+    });
+    let volume = &house.volume;
+    let [sound, dead] =
+        ["sound", "dead"].map(|name| volume.open_for_writing(&house.node(name)).wait().unwrap());
+    let path = dead.node().ciphertext_path();
+    for file in [&sound, &dead] {
+        volume.write(file, 0, b"some").wait().unwrap();
+    }
+    let held = path.clone();
+    let gate = house.hold(move |call| call.method == Method::WriteAt && call.path == held);
+    let left = std::thread::scope(|scope| {
+        let finished = scope.spawn(|| volume.finish(std::time::Duration::from_secs(10)));
+        gate.wait_for(1);
+        while volume.unsaved().len() > 1 {
+            std::thread::yield_now();
+        }
+        house.clock.advance(std::time::Duration::from_secs(11));
+        finished.join().unwrap()
+    });
+    assert_eq!(left.iter().map(|left| left.path.clone()).collect::<Vec<_>>(), [path]);
+    let refused = volume.write(&sound, 0, b"late").wait().unwrap_err();
+    assert!(matches!(refused.cause(), Cause::Stopped));
+    gate.open();
+}
