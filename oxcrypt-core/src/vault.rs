@@ -298,9 +298,22 @@ impl Vault {
 
     /// A file that is gone can be opened as long as somebody has it open, if that is for what is wanted.
     fn open_gone(&self, node: &Node, mode: OpenMode) -> Option<File> {
-        let shared = if node.is_gone() { self.files.open_of(node.id()) } else { None };
-        let writable = mode != OpenMode::Read;
-        let shared = shared.filter(|shared| !writable || shared.is_writable())?;
+        if node.is_gone() { self.open_held(node, mode != OpenMode::Read) } else { None }
+    }
+
+    /// Opens a file once more of which something is unsaved: then memory knows best what it is. `None` of all others, and
+    /// where it is open for reading only and is to be written to. Never blocks on storage.
+    #[must_use]
+    pub fn open_unsaved(&self, node: &Node, writable: bool) -> Option<File> {
+        // Looked at first: as long as anything is unsaved the file is held, so that nobody closes it here.
+        if (writable && self.read_only) || !self.resident.is_unsaved(node) {
+            return None;
+        }
+        self.open_held(node, writable)
+    }
+
+    fn open_held(&self, node: &Node, writable: bool) -> Option<File> {
+        let shared = self.files.open_of(node.id()).filter(|shared| !writable || shared.is_writable())?;
         Some(File::new(shared, Arc::clone(&self.files), writable))
     }
 

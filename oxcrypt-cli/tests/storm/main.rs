@@ -30,3 +30,4 @@ mod scene;
 mod session_threads;
 mod using;
 mod who;
+mod writers;

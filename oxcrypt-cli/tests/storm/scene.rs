@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{fs, io};
 
 use oxcrypt_core::DirId;
@@ -9,6 +10,7 @@ use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use tempfile::TempDir;
 
+use crate::child::Child;
 use crate::mounted::{Mounted, PASSPHRASE};
 use crate::slow_store::Store;
 use crate::who::Who;
@@ -72,6 +74,19 @@ impl Scene {
     pub(crate) fn mount(&self, who: Who, options: &[&str]) -> Mounted {
         let options = [&["--read-only"], options].concat();
         Mounted::start(who, &self.vault(), &self.place(who), self.folder.path(), &options)
+    }
+
+    /// Mounts the vault to work in it.
+    pub(crate) fn mount_to_work(&self, who: Who, options: &[&str]) -> Mounted {
+        // Whoever is not root is to write to what root has made.
+        let behind = self.store.behind("");
+        Child::start(Command::new("chmod").args(["-R", "a+rwX"]).arg(behind)).succeed();
+        Mounted::start(who, &self.vault(), &self.place(who), self.folder.path(), options)
+    }
+
+    /// From now on writes to cold files hang.
+    pub(crate) fn freeze_writes(&self) {
+        self.store.command("freeze write ** min-size=128K");
     }
 
     /// The vault's folder, on the store: for children only.

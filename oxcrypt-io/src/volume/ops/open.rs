@@ -16,8 +16,8 @@ impl Volume {
 
     /// Opens a file for reading, as [`oxcrypt_core::Vault::open`]: its header is not read yet.
     ///
-    /// Memory never answers this, because only storage knows whether the file is still there. Those who ask while it is
-    /// being opened get the same one. One that comes too late for all of them is closed again.
+    /// Memory answers this only of what is not all stored, because of the rest only storage knows whether the file is still
+    /// there. Those who ask while it is being opened get the same one. One that comes too late for all of them is closed again.
     pub fn open(&self, node: &Arc<Node>) -> Question<Arc<OpenFile>> {
         self.open_by(node, Key::Open, Vault::open)
     }
@@ -28,6 +28,10 @@ impl Volume {
         key: Key,
         open: fn(&Vault, &Arc<Node>, Instant) -> oxcrypt_core::Result<File>,
     ) -> Question<Arc<OpenFile>> {
+        let writable = key == Key::OpenForWriting;
+        if let Some(file) = self.vault().open_unsaved(node, writable) {
+            return Question::known(Ok(Arc::new(OpenFile::new(file, Arc::clone(&self.shared)))));
+        }
         let (about, shared): (_, Weak<_>) = (Arc::clone(node), Arc::downgrade(&self.shared));
         self.shared.question(
             node,
