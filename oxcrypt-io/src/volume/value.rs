@@ -29,6 +29,8 @@ pub(super) enum Key {
     Rest,
     /// Whole runs of chunks of a file.
     Runs,
+    /// Files that are to be stored later.
+    Later,
 }
 
 /// What an operation results in; cheap to clone, because each of its waiters gets one.

@@ -37,8 +37,8 @@ pub(super) struct Later(Mutex<List>);
 #[derive(Default)]
 struct List {
     files: VecDeque<(Time, Held)>,
-    /// Whether somebody will look at it when the first is due.
-    is_watched: bool,
+    /// When somebody will look at it next.
+    watched: Option<Time>,
     /// Whether it takes no more.
     is_ended: bool,
 }
@@ -139,9 +139,10 @@ impl Shared {
     /// Has somebody look at the list when the first is due.
     fn watch(self: &Arc<Self>, mut list: MutexGuard<'_, List>) {
         let Some(due) = list.files.front().map(|(due, _)| *due) else { return };
-        if mem::replace(&mut list.is_watched, true) {
+        if list.watched.is_some_and(|watched| watched <= due) {
             return;
         }
+        list.watched = Some(due);
         drop(list);
         let shared = Arc::downgrade(self);
         let job: Job<Value> = Box::new(move || {
@@ -150,14 +151,15 @@ impl Shared {
             }
             Outcome::Done(Value::Nothing)
         });
-        let part = Part { key: None, job, pages: 0..0 };
+        // Where one waits that would look later, this brings it forward.
+        let part = Part { key: Some(Key::Later), job, pages: 0..0 };
         let mut ask = Ask::new(Class::WriteBack, LIST, vec![part], Deadline::NEVER);
         ask.not_before = Some(due);
         let shared = Arc::downgrade(self);
         self.scheduler.submit(ask.request(Box::new(move |settled| {
             if let (Some(shared), true) = (shared.upgrade(), was_lost(settled.verdict)) {
                 let mut list = shared.later.lock();
-                list.is_watched = false;
+                list.watched = None;
                 for (due, _) in &mut list.files {
                     *due = *due + PAUSE;
                 }
@@ -170,7 +172,7 @@ impl Shared {
     fn look_at_list(self: &Arc<Self>) {
         let now = self.store.clock.now();
         let mut list = self.later.lock();
-        list.is_watched = false;
+        list.watched = None;
         let due = list.files.partition_point(|(time, _)| *time <= now);
         let due: Vec<_> = list.files.drain(..due).collect();
         self.watch(list);

@@ -1,7 +1,9 @@
 //! Changes beside one that hangs in storage.
 
+use std::time::{Duration, Instant};
+
 use oxcrypt_core::Name;
-use oxcrypt_core::storage::{Attributes, Method, Replace};
+use oxcrypt_core::storage::{Attributes, Method, Replace, Verdict};
 use oxcrypt_io::volume::Cause;
 
 use super::house::House;
@@ -21,7 +23,7 @@ fn a_dirty_file_that_replaces_another_stops_no_other_change_of_its_directory_whi
     gate.open();
     renamed.wait().unwrap();
     let fresh = volume.vault().afresh(&oxcrypt_core::VaultOptions::default());
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     let found = fresh.lookup(&fresh.root(), &name("old"), now).unwrap();
     assert_eq!(fresh.attributes(&found, now).unwrap().len, 3);
     let mut bytes = [0; 3];
@@ -64,16 +66,46 @@ fn a_volume_that_ends_stores_what_it_can_and_names_the_rest() {
     let held = path.clone();
     let gate = house.hold(move |call| call.method == Method::WriteAt && call.path == held);
     let left = std::thread::scope(|scope| {
-        let finished = scope.spawn(|| volume.finish(std::time::Duration::from_secs(10)));
+        let finished = scope.spawn(|| volume.finish(Duration::from_secs(10)));
         gate.wait_for(1);
         while volume.unsaved().len() > 1 {
             std::thread::yield_now();
         }
-        house.clock.advance(std::time::Duration::from_secs(11));
+        house.clock.advance(Duration::from_secs(11));
         finished.join().unwrap()
     });
     assert_eq!(left.iter().map(|left| left.path.clone()).collect::<Vec<_>>(), [path]);
     let refused = volume.write(&sound, 0, b"late").wait().unwrap_err();
     assert!(matches!(refused.cause(), Cause::Stopped));
     gate.open();
+}
+
+#[test]
+fn regression_what_fails_for_long_delays_no_other_file() {
+    let house = House::new(|fill| {
+        fill.file("failing", b"");
+        fill.file("sound", b"");
+    });
+    let volume = &house.volume;
+    let failing = house.open_for_writing("failing");
+    let path = failing.node().ciphertext_path();
+    house.storage.on_call(move |call| {
+        let fails = call.method == Method::WriteAt && call.path == path;
+        if fails { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Pass }
+    });
+    volume.write(&failing, 0, b"some").wait().unwrap();
+    // Again and again, after longer and longer pauses.
+    for _ in 0..10 {
+        house.clock.advance(Duration::from_mins(1));
+        house.settle();
+    }
+    let sound = house.open_for_writing("sound");
+    volume.write(&sound, 0, b"some").wait().unwrap();
+    house.clock.advance(Duration::from_secs(1));
+    let since = Instant::now();
+    while sound.resident().is_unsaved() {
+        assert!(since.elapsed() < Duration::from_mins(1), "it is stored after a second");
+        std::thread::yield_now();
+    }
+    assert!(failing.resident().failure().is_some());
 }
