@@ -200,7 +200,7 @@ impl Shared {
             });
             match stored {
                 Ok(stored) => {
-                    shared.stored(&about, stored);
+                    was_stored(&about, stored);
                     if about.resident().is_unsaved() {
                         shared.come_back(&about, is_held, PAUSE);
                     }
@@ -222,21 +222,6 @@ impl Shared {
             let held =
                 if is_held { Held::Fast(Arc::clone(file)) } else { Held::Loosely(Arc::downgrade(file)) };
             self.put_later(held, pause);
-        }
-    }
-
-    /// Something was stored.
-    pub(super) fn stored(&self, file: &OpenFile, stored: Option<Stored>) {
-        let _ = self;
-        if file.marks.failures.swap(0, Ordering::AcqRel) > 0 {
-            log::info!("{} can be stored again", file.node().ciphertext_path());
-        }
-        if let Some(Stored::ConflictCopy { lost_chunks }) = stored {
-            let path = file.node().ciphertext_path();
-            log::warn!("somebody else has put a file in the place of ours, which is {path} now");
-            if lost_chunks > 0 {
-                log::error!("{lost_chunks} chunks of {path} could be read nowhere and are zeros");
-            }
         }
     }
 
@@ -265,6 +250,20 @@ impl Held {
         match self {
             Self::Loosely(file) => file.upgrade(),
             Self::Fast(file) => Some(Arc::clone(file)),
+        }
+    }
+}
+
+/// Something of a file was stored, or all of it: says so where people want to know.
+pub(super) fn was_stored(file: &OpenFile, stored: Option<Stored>) {
+    if file.marks.failures.swap(0, Ordering::AcqRel) > 0 {
+        log::info!("{} can be stored again", file.node().ciphertext_path());
+    }
+    if let Some(Stored::ConflictCopy { lost_chunks }) = stored {
+        let path = file.node().ciphertext_path();
+        log::warn!("somebody else has put a file in the place of ours, which is {path} now");
+        if lost_chunks > 0 {
+            log::error!("{lost_chunks} chunks of {path} could be read nowhere and are zeros");
         }
     }
 }

@@ -6,6 +6,7 @@ use oxcrypt_core::Node;
 
 use crate::volume::error::Error;
 use crate::volume::value::{Key, Value, outcome};
+use crate::volume::write_back::was_stored;
 use crate::volume::{OpenFile, Question, Volume};
 
 use super::write::told;
@@ -28,11 +29,11 @@ impl Volume {
             self.shared.store_by_and_by(file);
             return Question::known(Ok(()));
         }
-        let (about, shared) = (Arc::clone(file), Arc::downgrade(&self.shared));
+        let about = Arc::clone(file);
         let question = self.shared.store_change(file.node(), Some(Key::Flush), move |store| {
             let stored = about.with(|file| file.flush(store.now()));
-            if let (Ok(stored), Some(shared)) = (&stored, shared.upgrade()) {
-                shared.stored(&about, Some(*stored));
+            if let Ok(stored) = &stored {
+                was_stored(&about, Some(*stored));
             }
             outcome(stored, |_| Value::Nothing)
         });
@@ -44,7 +45,7 @@ impl Volume {
     ///
     /// At the deadline as [`flush`](Self::flush).
     pub fn sync(&self, file: &Arc<OpenFile>) -> Question<()> {
-        let (about, shared) = (Arc::clone(file), Arc::downgrade(&self.shared));
+        let about = Arc::clone(file);
         let question = self.shared.store_change(file.node(), Some(Key::Sync), move |store| {
             let now = store.now();
             let synced = if about.is_writable() {
@@ -55,8 +56,8 @@ impl Volume {
                 // Whoever reads may ask for this, too: others have written, or he has before.
                 store.vault.open_for_writing(about.node(), now).and_then(|file| file.sync(now))
             };
-            if let (Ok(stored), Some(shared)) = (&synced, shared.upgrade()) {
-                shared.stored(&about, Some(*stored));
+            if let Ok(stored) = &synced {
+                was_stored(&about, Some(*stored));
             }
             outcome(synced, |_| Value::Nothing)
         });
