@@ -9,18 +9,32 @@
 #[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/child.rs"]
 #[expect(dead_code, reason = "others need more of it")]
 mod child;
+#[path = "../../../oxcrypt-core/tests/interop/command.rs"]
+mod command;
 #[path = "../../../oxcrypt-fuse/examples/slow_store/store/controls.rs"]
 #[expect(dead_code, reason = "others need more of it")]
 mod controls;
+#[path = "../../../oxcrypt-core/tests/interop/judge.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod judge;
+#[path = "../../../oxcrypt-core/tests/it/manifest.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod manifest;
 #[path = "../storm/mounted.rs"]
 #[expect(dead_code, reason = "others need more of it")]
 mod mounted;
 #[path = "../../benches/storm/storm/mounts.rs"]
 #[expect(dead_code, reason = "others need more of it")]
 mod mounts;
+#[path = "../../../oxcrypt-core/tests/interop/operation.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod operation;
 #[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/store.rs"]
 #[expect(dead_code, reason = "others need more of it")]
 mod slow_store;
+#[path = "../../../oxcrypt-core/tests/interop/suite.rs"]
+#[expect(dead_code, reason = "others need more of it")]
+mod suite;
 #[path = "../storm/who.rs"]
 mod who;
 
@@ -31,6 +45,7 @@ mod crowd;
 mod databases;
 mod exerciser;
 mod git;
+mod judged;
 mod large;
 mod pjdfstest;
 mod posix;

@@ -118,6 +118,12 @@ impl Stage {
     /// Unmounts, and mounts again.
     #[track_caller]
     pub(crate) fn remount(&mut self) {
+        self.apart(|_| ());
+    }
+
+    /// Unmounts, lets somebody else work with the vault, and mounts again.
+    #[track_caller]
+    pub(crate) fn apart<T>(&mut self, work: impl FnOnce(&Path) -> T) -> T {
         let mut mounted = self.mounted.take().unwrap();
         let ended = mounted.oxcrypt(&["unmount"]).ended_within(LIMIT).expect("an end of unmount");
         assert!(ended.status.success(), "unmount: {}", text(&ended));
@@ -125,7 +131,13 @@ impl Stage {
         assert!(ended.status.success(), "the mount's process: {}", text(&ended));
         // It would undo whatever is mounted there.
         drop(mounted);
+        let done = work(&self.vault());
+        if self.store.is_none() {
+            // Whoever worked there was root, as these tests are.
+            self.give_away(&self.vault());
+        }
         self.mount();
+        done
     }
 
     /// The mount's process.

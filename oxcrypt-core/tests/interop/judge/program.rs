@@ -75,7 +75,8 @@ impl Program {
 }
 
 fn java() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/java")
+    // The tests of the command ask it, too.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../oxcrypt-core/tests/interop/java")
 }
 
 /// The hash of all that it is built from.
