@@ -9,9 +9,10 @@ use std::time::Duration;
 use oxcrypt_core::crypto::CipherCombo;
 use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::child::{CEILING, Child, Ended};
+use crate::child::{CEILING, Child, Ended, poll};
 use crate::mounted::{Mounted, PASSPHRASE};
 use crate::slow_store::{Store, can_mount};
 use crate::who::Who;
@@ -131,6 +132,21 @@ impl Stage {
         assert!(ended.status.success(), "the mount's process: {}", text(&ended));
         // It would undo whatever is mounted there.
         drop(mounted);
+        self.meanwhile(work)
+    }
+
+    /// Kills the mount's process, lets somebody look at what is left, and mounts again.
+    #[track_caller]
+    pub(crate) fn killed<T>(&mut self, work: impl FnOnce(&Path) -> T) -> T {
+        let mut mounted = self.mounted.take().unwrap();
+        mounted.signal(Signal::KILL);
+        mounted.process().ended_within(CEILING).expect("an end of the mount's process");
+        poll(CEILING, || (!mounted.is_mounted()).then_some(())).expect("nothing mounted any more");
+        drop(mounted);
+        self.meanwhile(work)
+    }
+
+    fn meanwhile<T>(&mut self, work: impl FnOnce(&Path) -> T) -> T {
         let done = work(&self.vault());
         if self.store.is_none() {
             // Whoever worked there was root, as these tests are.
