@@ -28,24 +28,24 @@ const SESSION: &str = r#"
     rm -r deep/er/and/deeper; mkdir deep/er/and/deeper"#;
 
 /// Each entry of a tree with what it holds, in the order of their names.
-const TELL: &str = r#"
+const TELL: &str = r"
     export LC_ALL=C
     find . -mindepth 1 -type d -printf '%p folder\n' | sort
     find . -type l -printf '%p -> %l\n' | sort
-    find . -type f -print0 | sort -z | xargs -0r sha256sum"#;
+    find . -type f -print0 | sort -z | xargs -0r sha256sum";
 
 /// The same of what official code lists.
 fn told(manifest: &Manifest) -> String {
-    let (mut folders, mut links, mut files) = (String::new(), String::new(), String::new());
+    let (mut folders, mut links, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for (path, item) in manifest.iter().filter(|(path, _)| *path != "/") {
         match item {
-            Item::Directory => folders += &format!(".{path} folder\n"),
-            Item::Symlink(target) => links += &format!(".{path} -> {target}\n"),
-            Item::File { sha256, .. } => files += &format!("{sha256}  .{path}\n"),
+            Item::Directory => folders.push(format!(".{path} folder\n")),
+            Item::Symlink(target) => links.push(format!(".{path} -> {target}\n")),
+            Item::File { sha256, .. } => files.push(format!("{sha256}  .{path}\n")),
             Item::Damaged(why) => panic!("{path} is damaged: {why}"),
         }
     }
-    folders + &links + &files
+    [folders, links, files].concat().concat()
 }
 
 fn access(vault: &Path) -> Access {
