@@ -109,3 +109,23 @@ fn regression_what_fails_for_long_delays_no_other_file() {
     }
     assert!(failing.resident().failure().is_some());
 }
+
+#[test]
+fn what_is_less_than_a_run_is_stored_after_a_second_and_not_before_and_then_nothing_wakes_up() {
+    let house = House::new(|fill| drop(fill.file("file", b"")));
+    let file = house.open_for_writing("file");
+    let written = || house.storage.counts().of(Method::WriteAt);
+    let before = written();
+    house.volume.write(&file, 0, b"a few bytes").wait().unwrap();
+    house.clock.advance(Duration::from_millis(999));
+    house.settle();
+    assert_eq!((written(), file.resident().is_unsaved()), (before, true));
+    assert_eq!(house.volume.snapshot().census.delayed, 1);
+    house.clock.advance(Duration::from_millis(1));
+    let since = Instant::now();
+    while file.resident().is_unsaved() || house.volume.snapshot().census.flights > 0 {
+        assert!(since.elapsed() < Duration::from_mins(1), "a second has passed");
+        std::thread::yield_now();
+    }
+    assert_eq!(written(), before + 1);
+}
