@@ -53,21 +53,28 @@ impl ResidentFile {
         unsaved.is_told && is_final
     }
 
-    /// Gives up everything unsaved: the file is again what storage has of it.
+    /// Gives up everything unsaved: the file is again what storage has of it. What is not whole there, because it was cut
+    /// in the middle of a chunk, is still to be stored.
     fn give_up(&self) {
         let mut state = self.state_mut();
         let state: &mut State = &mut state;
-        let unsaved = std::mem::take(&mut state.unsaved);
+        let mut unsaved = std::mem::take(&mut state.unsaved);
+        match unsaved.before_cut.take() {
+            Some(uncut) => state.content = uncut,
+            None => state.unsaved.take_cut_chunk(&mut unsaved, state.content.valid),
+        }
         self.budget.give_back(unsaved.bytes());
         let content = &mut state.content;
         // What a failed write has left behind the end is cut off before anything else is stored.
         state.unsaved.needs_cut = content.stored_len > content.readable_len;
         content.id = self.chunks.new_content();
-        content.len = content.valid;
+        if content.torn.is_none() {
+            content.len = content.valid;
+        }
         // What storage has is to be looked at again.
         content.modified = None;
-        if unsaved.header.is_some() {
-            // It is not in storage, so nothing there was encrypted for it.
+        if content.readable_len == 0 {
+            // No header is in storage, so nothing there was encrypted for it.
             content.cipher = None;
         }
     }

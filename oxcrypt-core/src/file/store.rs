@@ -5,6 +5,7 @@
 //! would count as a whole chunk and not authenticate any more.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -184,6 +185,9 @@ impl File {
         });
         if done.is_ok() {
             self.resident().was_cut(whole_len);
+            if !write.chunks.is_empty() {
+                self.resident().cut_chunk_was_stored(tail..tail + 1);
+            }
         }
     }
 
@@ -318,8 +322,13 @@ impl ResidentFile {
 
     fn was_cut(&self, len: u64) {
         let mut state = self.state_mut();
-        state.unsaved.needs_cut = false;
+        (state.unsaved.needs_cut, state.unsaved.before_cut) = (false, None);
         (state.content.readable_len, state.content.stored_len) = (len, len);
+    }
+
+    /// Takes note that these chunks are whole in storage.
+    fn cut_chunk_was_stored(&self, chunks: Range<u64>) {
+        self.state_mut().unsaved.cut_chunk.take_if(|index| chunks.contains(index));
     }
 
     fn was_written(&self, write: &Write) {
@@ -331,6 +340,8 @@ impl ResidentFile {
             }
         }
         let content = &mut state.content;
+        let written = write.first..write.first + write.chunks.len() as u64;
+        state.unsaved.cut_chunk.take_if(|index| written.contains(index));
         if write.valid > content.valid || write.header.is_some() {
             content.valid = content.valid.max(write.valid);
             content.readable_len = content.layout.ciphertext_len(content.valid);
@@ -392,7 +403,8 @@ impl ResidentFile {
         content.modified = metadata.modified;
         state.lost_durability = None;
         state.unsaved.header = None;
-        state.unsaved.needs_cut = false;
+        (state.unsaved.needs_cut, state.unsaved.before_cut) = (false, None);
+        state.unsaved.cut_chunk = None;
         state.unsaved.is_unasked = false;
         state.unsaved.error = None;
         if !state.is_unsaved() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::content::{copy_span, to_usize};
+use super::content::{Content, copy_span, to_usize};
 use super::flight::Flight;
 use super::resident::{Begun, ResidentFile, State};
 use crate::cache::{ClearChunk, ContentId};
@@ -25,6 +25,10 @@ pub(super) struct Unsaved {
     pub(super) header: Option<Arc<[u8]>>,
     /// Storage has more than counts, and is to be cut before anything is written behind that.
     pub(super) needs_cut: bool,
+    /// What storage has, where it has not been cut yet as the file was.
+    pub(super) before_cut: Option<Content>,
+    /// The chunk in which storage is cut, or is to be: there it counts once it is stored again.
+    pub(super) cut_chunk: Option<u64>,
     /// Something was stored, and storage has not been asked since which file that was.
     pub(super) is_unasked: bool,
     /// Times that were set on purpose: to be set once all chunks are stored.
@@ -99,6 +103,23 @@ impl Unsaved {
             && !self.needs_cut
             && !self.is_unasked
             && self.times.is_none()
+    }
+
+    /// Keeps what storage has before it is cut, if that is whole.
+    fn keep_uncut(&mut self, uncut: Content, was_cut: Option<u64>) {
+        if self.needs_cut && self.before_cut.is_none() && was_cut.is_none() {
+            self.before_cut = Some(uncut);
+        }
+    }
+
+    /// Takes from `other` the chunk in which storage is cut after `valid` bytes of the file, and no byte of what is behind.
+    pub(super) fn take_cut_chunk(&mut self, other: &mut Self, valid: u64) {
+        self.cut_chunk = other.cut_chunk;
+        if let Some((index, mut chunk)) = other.cut_chunk.and_then(|index| other.chunks.remove_entry(&index))
+        {
+            Arc::make_mut(&mut chunk).split_at_mut(to_usize(valid % PAYLOAD_LEN)).1.fill(0);
+            self.chunks.insert(index, chunk);
+        }
     }
 
     /// Takes note of when something was written. That is later than any time that was set before.
@@ -240,9 +261,13 @@ impl ResidentFile {
         {
             Arc::make_mut(chunk).split_at_mut(behind).1.fill(0);
         }
+        let (uncut, was_cut) = (state.content.clone(), state.unsaved.cut_chunk);
         let content = &mut state.content;
         content.torn = None;
         content.len = len;
+        if len < content.valid {
+            state.unsaved.cut_chunk = (behind > 0).then_some(index);
+        }
         if len < content.valid || content.stored_len > content.readable_len {
             content.valid = content.valid.min(len);
             content.readable_len =
@@ -251,6 +276,7 @@ impl ResidentFile {
         }
         // What is being read of it was read of a file that was longer.
         content.id = self.chunks.new_content();
+        state.unsaved.keep_uncut(uncut, was_cut);
         state.unsaved.wrote(now);
         Ok(true)
     }
@@ -264,11 +290,13 @@ impl ResidentFile {
         let removed = std::mem::take(&mut state.unsaved.chunks);
         self.budget.give_back(removed.len() * CHUNK);
         state.lost_durability = None;
+        let (uncut, was_cut) = (state.content.clone(), state.unsaved.cut_chunk.take());
         let content = &mut state.content;
         (content.len, content.valid, content.readable_len, content.torn) = (0, 0, 0, None);
         content.cipher = Some(cipher);
         content.id = self.chunks.new_content();
         state.unsaved.needs_cut = content.stored_len > 0;
+        state.unsaved.keep_uncut(uncut, was_cut);
         state.unsaved.header = Some(header);
         state.unsaved.wrote(now);
     }

@@ -10,6 +10,7 @@ mod cost;
 mod cost_of_changes;
 mod crash;
 mod damaged;
+mod discard;
 mod file_model;
 mod fixtures;
 mod foreign;
