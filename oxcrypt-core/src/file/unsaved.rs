@@ -268,7 +268,7 @@ impl ResidentFile {
         if len < content.valid {
             state.unsaved.cut_chunk = (behind > 0).then_some(index);
         }
-        if len < content.valid || content.stored_len > content.readable_len {
+        if len < content.valid || uncut.torn.is_some() || content.stored_len > content.readable_len {
             content.valid = content.valid.min(len);
             content.readable_len =
                 if state.unsaved.header.is_some() { 0 } else { content.layout.ciphertext_len(content.valid) };

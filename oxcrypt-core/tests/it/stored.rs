@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use oxcrypt_core::VaultOptions;
 use oxcrypt_core::chunk::PAYLOAD_LEN;
-use oxcrypt_core::storage::{BlockStorage, FaultyStorage, MemoryStorage, Method, Verdict};
+use oxcrypt_core::storage::{BlockStorage, FaultyStorage, MemoryStorage, Method, OpenMode, Verdict};
 
 use crate::checker::Content;
 use crate::lab::{self, Lab, at, bytes, content, flush, name};
@@ -234,4 +234,19 @@ fn regression_a_failed_append_behind_an_empty_chunk_leaves_a_file_that_is_whole(
         flush(&file).unwrap();
         assert!(lab::read(&lab::open(&storage), "file").unwrap() == [bytes(P, 0), vec![7; 5_000]].concat());
     }
+}
+
+#[test]
+fn regression_a_torn_file_that_is_cut_to_what_is_whole_of_it_is_whole_in_storage() {
+    let model = bytes(P, 3);
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", &model)));
+    let path = lab::find(&lab::open(&storage), "file").unwrap().ciphertext_path();
+    let (host, seen) = storage.open(&path, OpenMode::ReadWrite).unwrap();
+    host.write_at(seen.len, &[1; 10]).unwrap();
+    let vault = lab::open(&storage);
+    let file = lab::open_for_writing(&vault, "file").unwrap();
+    assert_eq!(file.torn().unwrap().readable, P as u64);
+    file.set_len(P as u64, at(1)).unwrap();
+    flush(&file).unwrap();
+    assert!(lab::read(&lab::open(&storage), "file").unwrap() == model);
 }
