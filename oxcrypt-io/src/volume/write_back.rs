@@ -73,10 +73,12 @@ impl Shared {
         }
     }
 
-    /// Holds a file that nobody has open any more, until all of it is stored. Returns it if it is.
+    /// Holds a file that nobody has open any more, until all of it is stored. Returns it if it is, or if it cannot store
+    /// anything: whoever has written holds it himself.
     pub(super) fn keep_until_stored(self: &Arc<Self>, node: &Arc<Node>, file: File) -> Option<File> {
         let resident = file.resident();
-        if !resident.is_unsaved() || resident.is_hopeless() || node.is_gone() || self.admission.is_closed() {
+        let is_done = !file.is_writable() || !resident.is_unsaved() || resident.is_hopeless();
+        if is_done || node.is_gone() || self.admission.is_closed() {
             return Some(file);
         }
         let file = Arc::new(OpenFile::new(file, Arc::clone(self)));

@@ -1,9 +1,12 @@
 //! Changes beside one that hangs in storage.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::Name;
-use oxcrypt_core::storage::{Attributes, Method, Replace, Verdict};
+use oxcrypt_core::storage::{Attributes, Gate, Method, Replace, Verdict};
+use oxcrypt_io::sched::plan::Class;
 use oxcrypt_io::volume::Cause;
 
 use super::house::House;
@@ -128,4 +131,67 @@ fn what_is_less_than_a_run_is_stored_after_a_second_and_not_before_and_then_noth
         std::thread::yield_now();
     }
     assert_eq!(written(), before + 1);
+}
+
+#[test]
+fn regression_nothing_waits_to_be_stored_for_who_closes_a_file_that_he_has_only_read() {
+    let house = House::new(|fill| drop(fill.file("file", &[1; 100])));
+    let (writer, reader) = (house.open_for_writing("file"), house.open("file"));
+    house.volume.write(&writer, 10, b"some").wait().unwrap();
+    drop(reader);
+    house.settle();
+    let gate = house.hold(|call| call.method == Method::WriteAt);
+    house.clock.advance(Duration::from_secs(1));
+    gate.wait_for(1);
+    let storing = || house.volume.snapshot().census.classes[Class::WriteBack];
+    while storing().running > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(storing().waiting, 0, "the writer's hangs, and there is no other");
+    gate.open();
+    house.settle();
+}
+
+#[test]
+fn regression_a_writer_is_not_told_that_all_is_stored_by_who_only_reads() {
+    let house = House::new(|fill| drop(fill.file("other", b"")));
+    let (volume, root) = (&house.volume, house.root());
+    let name = Name::new("file").unwrap();
+    let writer = volume.create(&root, &name, Attributes::default()).wait().unwrap();
+    // Its header is unsaved, so it is not all stored when the reader closes it.
+    drop(volume.open(writer.node()).wait().unwrap());
+    house.clock.advance(Duration::from_millis(500));
+    volume.write(&writer, 0, &vec![1; 2 << 20]).wait().unwrap();
+    house.settle();
+    // Of two writes the first takes its time, and the second fails.
+    volume.write(&writer, 0, b"begin").wait().unwrap();
+    volume.write(&writer, 1 << 20, b"end").wait().unwrap();
+    let (gate, calls) = (Arc::new(Gate::default()), AtomicUsize::new(0));
+    let held = Arc::clone(&gate);
+    house.storage.on_call(move |call| {
+        if call.method != Method::WriteAt {
+            return Verdict::Pass;
+        }
+        match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Verdict::Hold(Arc::clone(&held)),
+            1 => Verdict::Fail(std::io::ErrorKind::Other),
+            _ => Verdict::Pass,
+        }
+    });
+    let flushed = volume.flush(&writer).ask();
+    gate.wait_for(1);
+    house.clock.advance(Duration::from_secs(2));
+    let storing = || house.volume.snapshot().census.classes[Class::WriteBack];
+    // What is to be stored by and by waits for that.
+    while storing().waiting == 0 || storing().running > 1 {
+        std::thread::yield_now();
+    }
+    gate.open();
+    flushed.wait().unwrap_err();
+    house.settle();
+    for _ in 0..100 {
+        house.clock.advance(Duration::from_secs(1));
+        house.settle();
+    }
+    assert!(!writer.resident().is_unsaved(), "it was tried again");
 }
