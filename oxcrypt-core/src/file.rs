@@ -10,6 +10,7 @@ use crate::chunk::Torn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::Node;
 use crate::sync::MutexGuard;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 mod assembly;
 mod attempt;
@@ -50,12 +51,15 @@ pub struct File {
     shared: Arc<Shared>,
     context: Arc<FileContext>,
     writable: bool,
+    /// How often what was unsaved had been given up when whoever has this was told last.
+    losses_told: AtomicU64,
 }
 
 impl File {
     pub(crate) fn new(shared: Arc<Shared>, context: Arc<FileContext>, writable: bool) -> Self {
         shared.enter();
-        Self { shared, context, writable }
+        let losses_told = AtomicU64::new(shared.resident.losses());
+        Self { shared, context, writable, losses_told }
     }
 
     /// The entry it was opened by.
@@ -157,6 +161,21 @@ impl File {
     fn has_changed(&self, content: &Content) -> bool {
         let metadata = self.node().ciphertext_file().map(|path| self.context.storage.metadata(&path));
         matches!(metadata, Some(Ok(metadata)) if self.resident().has_changed(content, &metadata))
+    }
+
+    /// Says once that what was written to the file was [given up](crate::Vault::discard), if that was done since it was
+    /// opened by this.
+    ///
+    /// # Errors
+    ///
+    /// `Storage`.
+    pub fn expect_kept(&self) -> Result<()> {
+        let losses = self.resident().losses();
+        if self.losses_told.swap(losses, Ordering::Relaxed) == losses {
+            return Ok(());
+        }
+        let lost = Error::new(ErrorKind::Storage);
+        Err(self.name(lost.because("what could not be stored of what was written was given up")))
     }
 
     /// The turn to change what storage has of the file.

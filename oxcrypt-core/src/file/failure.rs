@@ -20,6 +20,11 @@ impl ResidentFile {
         state.unsaved.is_told = state.unsaved.error.is_some();
     }
 
+    /// How often what was unsaved was given up.
+    pub(super) fn losses(&self) -> u64 {
+        self.state().losses
+    }
+
     /// Takes note of why storing failed, or that it works again.
     pub(super) fn remember_failure(&self, failure: Option<&Error>) {
         let error = failure.map(|failure| Arc::new(Error::new(failure.kind()).because(failure.to_string())));
@@ -58,6 +63,7 @@ impl ResidentFile {
     fn give_up(&self) {
         let mut state = self.state_mut();
         let state: &mut State = &mut state;
+        state.losses += 1;
         let mut unsaved = std::mem::take(&mut state.unsaved);
         match unsaved.before_cut.take() {
             Some(uncut) => state.content = uncut,

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// Why what was stored of it may not survive a power loss, although somebody asked for that. Whatever is learnt of
     /// the file later changes nothing about it.
     pub(super) lost_durability: Option<Arc<Error>>,
+    /// How often what was unsaved was given up.
+    pub(super) losses: u64,
     /// Reads of storage under way.
     pub(super) flights: Vec<Arc<Flight>>,
     /// What the file is like, apart from what is unsaved, since it has no name any more.
@@ -61,6 +63,7 @@ impl ResidentFile {
             content,
             unsaved: Unsaved::default(),
             lost_durability: None,
+            losses: 0,
             flights: Vec::new(),
             gone: None,
         };

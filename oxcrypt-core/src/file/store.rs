@@ -90,13 +90,15 @@ impl File {
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush). It never reports success for bytes that it gave up on: where the storage could not make
+    /// As [`flush`](Self::flush), and that of [`expect_kept`](Self::expect_kept). It never reports success for bytes that it
+    /// gave up on: where the storage could not make
     /// them durable, the host may have dropped them, so every later call says so, too, until the file is begun anew by
     /// cutting it to nothing.
     pub fn sync(&self, now: Instant) -> Result<Stored> {
         self.expect_writable()?;
         let _turn = self.turn();
         let stored = self.flush_in_turn(now)?;
+        self.expect_kept()?;
         self.resident().expect_durability()?;
         self.shared.handle().sync().map_err(|error| {
             let error = self.name(error.into());

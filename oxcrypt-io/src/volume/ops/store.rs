@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxcrypt_core::Node;
+use oxcrypt_core::{File, Node};
 
 use crate::volume::error::Error;
 use crate::volume::value::{Key, Value, outcome};
@@ -19,9 +19,15 @@ impl Volume {
     /// unsaved.
     ///
     /// A file that was made longer by more than 64 MiB of zeros is not waited for, as long as storing it does not fail.
-    /// At the deadline the data is kept, and is stored when storage takes it.
+    /// At the deadline the data is kept, and is stored when storage takes it. Whoever has a file open of which something was
+    /// [given up](Volume::discard) is told so, once.
     pub fn flush(&self, file: &Arc<OpenFile>) -> Question<()> {
         let resident = file.resident();
+        if file.is_writable()
+            && let Err(error) = file.with(File::expect_kept)
+        {
+            return Question::known(Err(error.into()));
+        }
         if !file.is_writable() || !resident.is_unsaved() {
             return Question::known(Ok(()));
         }

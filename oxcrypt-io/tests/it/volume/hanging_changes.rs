@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::Name;
-use oxcrypt_core::storage::{Attributes, Gate, Method, Replace, Verdict};
+use oxcrypt_core::storage::{Attributes, Call, Gate, Method, Replace, Verdict};
 use oxcrypt_io::sched::plan::Class;
 use oxcrypt_io::volume::Cause;
 
@@ -194,4 +194,33 @@ fn regression_a_writer_is_not_told_that_all_is_stored_by_who_only_reads() {
         house.settle();
     }
     assert!(!writer.resident().is_unsaved(), "it was tried again");
+}
+
+#[test]
+fn regression_nobody_is_told_that_what_was_given_up_is_durable() {
+    let house = House::new(|fill| drop(fill.file("file", b"")));
+    let [one, other] = ["file", "file"].map(|name| house.open_for_writing(name));
+    let fails = |call: &Call| call.method == Method::WriteAt;
+    house.storage.on_call(
+        move |call| {
+            if fails(call) { Verdict::Fail(std::io::ErrorKind::Other) } else { Verdict::Pass }
+        },
+    );
+    house.volume.write(&one, 0, b"some").wait().unwrap();
+    house.clock.advance(Duration::from_secs(1));
+    while one.resident().failure().is_none() {
+        std::thread::yield_now();
+    }
+    house.settle();
+    assert!(house.volume.discard(one.node().id()));
+    house.storage.on_call(|_| Verdict::Pass);
+    let late = house.open_for_writing("file");
+    house.volume.sync(&one).wait().unwrap_err();
+    house.volume.flush(&other).wait().unwrap_err();
+    house.volume.flush(&late).wait().unwrap();
+    // Told once, they may go on.
+    for file in [&one, &other, &late] {
+        house.volume.write(file, 0, b"more").wait().unwrap();
+        house.volume.sync(file).wait().unwrap();
+    }
 }
