@@ -1,5 +1,6 @@
 //! A file whose place somebody else has taken: its content goes to a copy beside it, and nothing is lost.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,6 +20,9 @@ use crate::name::Name;
 use crate::node::At;
 use crate::storage::{Attributes, BlockFile};
 use crate::tree::Created;
+
+/// The mode of a copy where that of the file cannot be told.
+const PRIVATE: u32 = 0o600;
 
 /// Copies of one name, before we give up on finding a free one.
 const MAX_COPIES: u32 = 1_000;
@@ -66,9 +70,14 @@ impl File {
 
     fn create_copy(&self, at: &At, now: Instant) -> Result<Created> {
         // Whoever was kept out of the file is kept out of its copy.
-        let known = self.shared.handle().set_attributes(&Attributes::default()).ok();
-        let owner = known.and_then(|known| known.owner);
-        let made = Attributes { mode: owner.map(|owner| owner.mode), ..Attributes::default() };
+        let permissions = match self.shared.handle().set_attributes(&Attributes::default()) {
+            Ok(known) => known.owner.map(|owner| owner.mode),
+            // A store that has no modes.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            // Nobody knows whom it was kept from.
+            Err(_) => Some(PRIVATE),
+        };
+        let made = Attributes { mode: permissions, ..Attributes::default() };
         for number in 1..=MAX_COPIES {
             let name = copy_name(at.name.as_str(), number)?;
             match self.context.tree.create(&at.parent, &name, &made, now) {
