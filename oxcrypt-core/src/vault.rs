@@ -222,8 +222,8 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// `NotFound` if a file or link is gone and nobody has it open, `Incomplete` if a directory's content directory is; else what the storage
-    /// says.
+    /// `NotFound` if a file or link is gone and nobody has it open, `Incomplete` if a directory's content directory is;
+    /// else what the storage says.
     pub fn attributes(&self, node: &Arc<Node>, now: Instant) -> Result<NodeAttributes> {
         let mut tries = TRIES;
         loop {

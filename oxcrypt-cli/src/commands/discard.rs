@@ -100,10 +100,12 @@ fn discard(client: &mut Client, meant: &[Left], mounted: &Mounted, session: &mut
     for left in meant {
         match client.ask(Question::Discard { file: left.file }, PATIENCE) {
             Ok(Answer::Discarded(true)) => discarded += 1,
-            // Storage has taken it meanwhile, which is better.
+            // It may be stored yet, which is better.
             Ok(Answer::Discarded(false)) => {
                 let path = left.path.as_deref().unwrap_or(&left.ciphertext);
-                session.console.note(format_args!("{path}: it has been stored meanwhile"));
+                session.console.note(format_args!(
+                    "{path}: storage has taken it meanwhile, or is being asked again at this moment; nothing was given up"
+                ));
             }
             _ => return Err(nobody_answers(mounted)),
         }

@@ -90,10 +90,9 @@ impl File {
     ///
     /// # Errors
     ///
-    /// As [`flush`](Self::flush), and that of [`expect_kept`](Self::expect_kept). It never reports success for bytes that it
-    /// gave up on: where the storage could not make
-    /// them durable, the host may have dropped them, so every later call says so, too, until the file is begun anew by
-    /// cutting it to nothing.
+    /// As [`flush`](Self::flush), and that of [`expect_kept`](Self::expect_kept). It never reports success for bytes that
+    /// it gave up on: where the storage could not make them durable, the host may have dropped them, so every later call
+    /// says so, too, until the file is begun anew by cutting it to nothing.
     pub fn sync(&self, now: Instant) -> Result<Stored> {
         self.expect_writable()?;
         let _turn = self.turn();

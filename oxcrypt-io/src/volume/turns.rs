@@ -4,8 +4,9 @@
 //! begins when it has all that it needs there. Where memory does not know what an entry is, a change takes no turn of it,
 //! and waits in core if it has to.
 
-use oxcrypt_core::{Name, Node, NodeKind, Probe};
 use std::sync::Arc;
+
+use oxcrypt_core::{Name, Node, NodeKind, Probe};
 
 use crate::sched::plan::{Hold, TurnId};
 

@@ -11,14 +11,16 @@ use crate::volume::{OpenFile, Question, Volume};
 
 use super::write::told;
 
-/// More zeros than this are not waited for when a file is closed: nobody has written them.
+/// More zeros than this are not waited for when a file is closed. What was written behind them is stored after them, so it
+/// is not waited for either.
 const MANY_ZEROS: u64 = 64 << 20;
 
 impl Volume {
     /// Has storage take all that was written to a file, as [`oxcrypt_core::File::flush`]. Memory answers where nothing is
     /// unsaved.
     ///
-    /// A file that was made longer by more than 64 MiB of zeros is not waited for, as long as storing it does not fail.
+    /// A file that was made longer by more than 64 MiB of zeros is not waited for, with whatever was written behind them, as
+    /// long as storing it does not fail: [`sync`](Self::sync) waits.
     /// At the deadline the data is kept, and is stored when storage takes it. Whoever has a file open of which something was
     /// [given up](Volume::discard) is told so, once.
     pub fn flush(&self, file: &Arc<OpenFile>) -> Question<()> {
