@@ -79,9 +79,9 @@ fn row(task: Task, vaults: &Vaults, rounds: usize) {
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = ratios.iter().copied().fold(0.0, f64::max);
     println!(
-        "| {} | {ours} | {theirs} | {bare} | {:.2} | {least:.2} - {greatest:.2} | {} | {} |",
+        "| {} | {ours} | {theirs} | {bare} | {} | {least:.2} - {greatest:.2} | {} | {} |",
         task.name(),
-        median(ratios).unwrap_or_default(),
+        median(ratios).map_or("-".into(), |ratio| format!("{ratio:.2}")),
         both(|measured| measured.processor, 2),
         both(|measured| measured.peak, 0),
     );

@@ -12,7 +12,7 @@ const TICKS: f64 = 100.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
-    /// Seconds of the processor that the mount's process took meanwhile.
+    /// Seconds of the processor that the mount's process took meanwhile; no number where the system does not tell.
     pub(crate) processor: f64,
     /// The most memory that it ever had, in MiB.
     pub(crate) peak: f64,
@@ -27,7 +27,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start(server: Option<u32>) -> Self {
-        let processor = server.and_then(processor).unwrap_or_default();
+        let processor = server.and_then(processor).unwrap_or(f64::NAN);
         Self { server, processor, started: Instant::now() }
     }
 
@@ -35,8 +35,8 @@ impl Meter {
         let took: Duration = self.started.elapsed();
         Measured {
             seconds: took.as_secs_f64(),
-            processor: self.server.and_then(processor).unwrap_or_default() - self.processor,
-            peak: self.server.and_then(peak).unwrap_or_default(),
+            processor: self.server.and_then(processor).unwrap_or(f64::NAN) - self.processor,
+            peak: self.server.and_then(peak).unwrap_or(f64::NAN),
         }
     }
 }
