@@ -1,7 +1,8 @@
 //! Who mounts and looks: root, or an ordinary user, who mounts through `fusermount3`.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::chown;
+use std::fs::symlink_metadata;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -31,10 +32,10 @@ impl Who {
         command
     }
 
-    /// Makes a folder his.
-    pub(crate) fn owns(self, folder: &Path) {
-        if self == Self::Ordinary {
-            chown(folder, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    /// Makes a folder or file his. One that is keeps the bits of its mode that a new owner would cost it.
+    pub(crate) fn owns(self, path: &Path) {
+        if self == Self::Ordinary && symlink_metadata(path).unwrap().uid() != ORDINARY {
+            chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
         }
     }
 }
