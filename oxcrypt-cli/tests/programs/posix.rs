@@ -96,6 +96,26 @@ fn a_file_that_is_replaced_while_open_is_still_read_and_written_as_what_it_was()
 }
 
 #[test]
+fn set_id_bits_are_those_of_any_folder_however_late_a_file_is_stored() {
+    agree(
+        r#"
+        os.umask(0)
+        held = os.open("open", os.O_CREAT | os.O_WRONLY)
+        os.write(held, b"text")
+        os.chmod("open", 0o4711)
+        os.close(os.open("made", os.O_CREAT | os.O_WRONLY, 0o6755))
+        for name, mode in [("closed", 0o2711), ("written", 0o4711), ("taken", 0o4711)]:
+            write(name, b"text")
+            os.chmod(name, mode)
+        with open("written", "ab") as file: file.write(b", and more")
+        os.chmod("taken", 0o711)
+        os.fsync(held)
+        for name in sorted(os.listdir()): print(name, oct(os.stat(name).st_mode))"#,
+        &[],
+    );
+}
+
+#[test]
 fn what_is_open_goes_along_when_it_or_its_folder_is_renamed() {
     agree(
         r#"

@@ -39,7 +39,7 @@ impl ResidentFile {
         gone.modified = change.modified.or(gone.modified);
         gone.accessed = change.accessed.or(gone.accessed);
         // What was set before, or written, is part of that now.
-        (state.unsaved.times, state.unsaved.written) = (None, None);
+        (state.unsaved.later, state.unsaved.written) = (None, None);
         state.gone = Some(gone);
         Ok(())
     }
@@ -49,7 +49,7 @@ impl ResidentFile {
         let mut state = self.state_mut();
         let gone = state.as_written(state.when_gone(None));
         state.gone = Some(gone);
-        (state.unsaved.is_unasked, state.unsaved.times) = (false, None);
+        (state.unsaved.is_unasked, state.unsaved.later) = (false, None);
         // Somebody may have written on meanwhile.
         if !state.is_unsaved() {
             state.unsaved.written = None;

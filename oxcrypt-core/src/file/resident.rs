@@ -15,7 +15,7 @@ use crate::crypto::ContentCipher;
 use crate::error::{Error, Result};
 use crate::node::NodeAttributes;
 use crate::probe::Probe;
-use crate::storage::Metadata;
+use crate::storage::{Metadata, Owner};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What memory has of a file: length, content key, chunks that storage does not have yet, and those of the others that
@@ -329,7 +329,8 @@ impl State {
             return told;
         }
         let written = self.unsaved.written;
-        let set = self.unsaved.times.as_ref();
+        let set = self.unsaved.later.as_ref();
+        let mode = set.and_then(|set| set.mode);
         NodeAttributes {
             len: self.content.len,
             torn: self.content.torn,
@@ -337,6 +338,7 @@ impl State {
             // Storage knows of changes of its own, of mode and owner.
             changed: written.max(told.changed),
             accessed: set.and_then(|set| set.accessed).or(told.accessed),
+            owner: told.owner.map(|owner| Owner { mode: mode.unwrap_or(owner.mode), ..owner }),
             ..told
         }
     }

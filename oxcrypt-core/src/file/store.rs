@@ -240,12 +240,12 @@ impl File {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(Error::from(error).at(&path)),
             };
-            let (mut metadata, times) = (ask()?, self.resident().times_to_set());
+            let (mut metadata, later) = (ask()?, self.resident().to_set_later());
             let mut refusal = None;
             if metadata.is_some()
-                && let Some(times) = &times
+                && let Some(later) = &later
             {
-                match context.storage.set_attributes(&path, times) {
+                match context.storage.set_attributes(&path, later) {
                     Ok(set) if is_it(&set) => metadata = Some(set),
                     Ok(_) => metadata = None,
                     // A store without times has none to set.
@@ -258,7 +258,7 @@ impl File {
             if let Some(metadata) = metadata {
                 // First what storage tells, and then that memory has nothing to add: nobody is told what was before.
                 context.nodes.adopt_attributes(node, &context.tree.attributes_from(node, &metadata), now);
-                self.resident().settle(&metadata, times.as_ref());
+                self.resident().settle(&metadata, later.as_ref());
                 return refusal.map_or(Ok(Stored::InPlace), |error| Err(Error::from(error).at(&path)));
             }
         }
@@ -352,17 +352,17 @@ impl ResidentFile {
         }
     }
 
-    fn times_to_set(&self) -> Option<Attributes> {
-        self.state().unsaved.times.clone()
+    fn to_set_later(&self) -> Option<Attributes> {
+        self.state().unsaved.later.clone()
     }
 
-    /// Everything is stored, in the file that storage describes, and so are `times`.
-    fn settle(&self, metadata: &Metadata, times: Option<&Attributes>) {
+    /// Everything is stored, in the file that storage describes, and what was to be set then is.
+    fn settle(&self, metadata: &Metadata, set: Option<&Attributes>) {
         let mut state = self.state_mut();
         let state = &mut *state;
         state.unsaved.is_unasked = false;
-        // Others may have been set meanwhile.
-        state.unsaved.times.take_if(|pending| Some(&*pending) == times);
+        // Something else may have been set meanwhile.
+        state.unsaved.later.take_if(|later| Some(&*later) == set);
         state.content.modified = metadata.modified;
         if state.is_unsaved() {
             // Somebody has written on meanwhile.

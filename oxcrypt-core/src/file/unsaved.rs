@@ -1,6 +1,7 @@
 //! What memory has of a file that storage does not have yet.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -31,8 +32,9 @@ pub(super) struct Unsaved {
     pub(super) cut_chunk: Option<u64>,
     /// Something was stored, and storage has not been asked since which file that was.
     pub(super) is_unasked: bool,
-    /// Times that were set on purpose: to be set once all chunks are stored.
-    pub(super) times: Option<Attributes>,
+    /// What was set on purpose and storing would undo, to be set once all chunks are stored: times, and a mode with bits
+    /// that a host takes from a file that is written to.
+    pub(super) later: Option<Attributes>,
     /// When the file was last written to.
     pub(super) written: Option<SystemTime>,
     /// Why storing failed, until it succeeds: nothing more is taken meanwhile.
@@ -102,7 +104,7 @@ impl Unsaved {
             && self.header.is_none()
             && !self.needs_cut
             && !self.is_unasked
-            && self.times.is_none()
+            && self.later.is_none()
     }
 
     /// Keeps what storage has before it is cut, if that is whole.
@@ -125,10 +127,10 @@ impl Unsaved {
     /// Takes note of when something was written. That is later than any time that was set before.
     pub(super) fn wrote(&mut self, now: SystemTime) {
         self.written = Some(now);
-        if let Some(times) = &mut self.times {
-            times.modified = None;
+        if let Some(later) = &mut self.later {
+            later.modified = None;
         }
-        self.times.take_if(|times| *times == Attributes::default());
+        self.later.take_if(|later| *later == Attributes::default());
     }
 
     /// The refusal of everything that would add to what cannot be stored.
@@ -287,7 +289,7 @@ impl ResidentFile {
         let mut state = self.state_mut();
         let state = &mut *state;
         state.unsaved.error = None;
-        let removed = std::mem::take(&mut state.unsaved.chunks);
+        let removed = mem::take(&mut state.unsaved.chunks);
         self.budget.give_back(removed.len() * CHUNK);
         state.lost_durability = None;
         let (uncut, was_cut) = (state.content.clone(), state.unsaved.cut_chunk.take());
@@ -330,10 +332,23 @@ impl ResidentFile {
         if !state.is_unsaved() {
             return false;
         }
-        let pending = state.unsaved.times.get_or_insert_default();
-        pending.modified = times.modified.or(pending.modified);
-        pending.accessed = times.accessed.or(pending.accessed);
+        let later = state.unsaved.later.get_or_insert_default();
+        later.modified = times.modified.or(later.modified);
+        later.accessed = times.accessed.or(later.accessed);
         true
+    }
+
+    /// Takes note of the mode that is to be set once all chunks are stored, instead of an earlier one, which it returns.
+    /// Where nothing is unsaved there is nothing to wait for.
+    pub(crate) fn set_mode_later(&self, mode: Option<u32>) -> Option<u32> {
+        let mut state = self.state_mut();
+        if !state.is_unsaved() {
+            return None;
+        }
+        let later = state.unsaved.later.get_or_insert_default();
+        let former = mem::replace(&mut later.mode, mode);
+        state.unsaved.later.take_if(|later| *later == Attributes::default());
+        former
     }
 
     /// Takes a stored chunk that memory has, to be stored again; false if it has none.

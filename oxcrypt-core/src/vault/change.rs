@@ -12,6 +12,9 @@ use crate::node::{Node, NodeId, NodeKind};
 use crate::storage::{Attributes, OpenMode, Replace};
 use crate::tree::Created;
 
+/// Permission bits that a host takes from a file when an ordinary user writes to it.
+const SET_IDS: u32 = 0o6000;
+
 impl Vault {
     /// Creates an empty file and opens it for writing. It costs one call of the storage, three more where its name is
     /// shortened: not even a header is written before the first [`File::flush`].
@@ -42,6 +45,8 @@ impl Vault {
         let shared = self.files.join(&node, &resident, handle, true);
         let file = File::new(shared, Arc::clone(&self.files), true);
         file.begin();
+        resident
+            .set_mode_later(metadata.owner.map(|owner| owner.mode).filter(|mode| is_lost_by_writing(*mode)));
         file
     }
 
@@ -83,7 +88,8 @@ impl Vault {
 
     /// Sets times, mode and owner of what storage has of an entry, as far as they are given: of the ciphertext file of a
     /// file or link, of the content directory of a directory. Of a file that is not all in storage the times are set
-    /// once it is; a later write makes that of the content void. Of a file that is gone and open they are set in memory,
+    /// once it is; a later write makes that of the content void. A mode with set-id bits is set again then, because a host
+    /// takes these bits from a file that an ordinary user writes to. Of a file that is gone and open they are set in memory,
     /// for those who have it open.
     ///
     /// # Errors
@@ -95,15 +101,22 @@ impl Vault {
             Attributes { modified: change.modified, accessed: change.accessed, ..Attributes::default() };
         let file = self.resident.registry.get(node.id()).filter(|_| node.kind() == NodeKind::File);
         let mut change = change.clone();
-        if times != Attributes::default() && file.is_some_and(|file| file.set_times_later(&times)) {
+        if times != Attributes::default() && file.as_ref().is_some_and(|file| file.set_times_later(&times)) {
             (change.modified, change.accessed) = (None, None);
         }
         if change == Attributes::default() {
             return Ok(());
         }
+        let file = file.filter(|_| change.mode.is_some() || change.uid.is_some() || change.gid.is_some());
+        // Before storage has it: who writes meanwhile would have the host take the bits again.
+        let mode = change.mode.filter(|mode| is_lost_by_writing(*mode));
+        let former = file.as_ref().and_then(|file| file.set_mode_later(mode));
         let metadata = match self.tree.set_attributes(node, &change) {
             Ok(metadata) => metadata,
             Err(error) => {
+                if let Some(file) = file {
+                    file.set_mode_later(former);
+                }
                 let gone = self.resident.gone_file(node).filter(|_| error.kind() == ErrorKind::NotFound);
                 let known = self.resident.nodes.last_attributes(node);
                 return gone.map_or(Err(error), |file| file.set_when_gone(&change, known));
@@ -285,6 +298,10 @@ impl Vault {
     pub(crate) fn expect_writable(&self) -> Result<()> {
         if self.read_only { Err(ErrorKind::ReadOnly.into()) } else { Ok(()) }
     }
+}
+
+fn is_lost_by_writing(mode: u32) -> bool {
+    mode & SET_IDS != 0
 }
 
 #[cfg(all(test, feature = "testing"))]

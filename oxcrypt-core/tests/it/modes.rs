@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use oxcrypt_core::storage::{Attributes, FaultyStorage, Method, Verdict};
-use oxcrypt_core::{ErrorKind, Node, Result, Vault};
+use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, Method, Verdict};
+use oxcrypt_core::{ErrorKind, File, Node, Result, Vault};
 
 use crate::checker::Finding;
-use crate::lab::{self, Lab, find, place};
+use crate::lab::{self, Lab, find, name, place};
 
 fn mode(bits: u32) -> Attributes {
     Attributes { mode: Some(bits), ..Attributes::default() }
@@ -104,6 +104,38 @@ fn what_the_storage_cannot_hold_is_left() {
         make(&vault, &path, &Attributes { mode: Some(0o640), ..owner(7) }).unwrap();
         assert_eq!(Lab::GCM.check(&*storage).faults(), Vec::<&Finding>::new());
     }
+}
+
+#[test]
+fn regression_set_id_bits_of_a_file_that_is_not_stored_are_there_once_it_is() {
+    let storage = Arc::new(Lab::GCM.empty());
+    let vault = lab::open(&storage);
+    let now = Instant::now();
+    let set = |file: &File, change| vault.set_attributes(file.node(), &change, now).unwrap();
+    let seen = |file: &File| vault.attributes(file.node(), Instant::now()).unwrap().owner.unwrap().mode;
+    let stored = |file: &File| {
+        let path = file.node().ciphertext_path();
+        let in_storage = || storage.metadata(&path).unwrap().owner.unwrap().mode;
+        // As a host does it when an ordinary user writes to the file.
+        storage.set_attributes(&path, &mode(in_storage() & !0o6000)).unwrap();
+        lab::flush(file).unwrap();
+        assert_eq!(seen(file), in_storage());
+        in_storage()
+    };
+    let file = vault.create_with(&vault.root(), &name("file"), &mode(0o4711), now).unwrap();
+    assert_eq!(stored(&file), 0o4711);
+    lab::write(&file, 0, b"content").unwrap();
+    set(&file, mode(0o6755));
+    lab::write(&file, 7, b", and more").unwrap();
+    assert_eq!(stored(&file), 0o6755);
+    lab::write(&file, 0, b"Content").unwrap();
+    set(&file, mode(0o4755));
+    set(&file, mode(0o644));
+    assert_eq!(stored(&file), 0o644, "the last mode counts");
+    lab::write(&file, 0, b"content").unwrap();
+    set(&file, mode(0o4755));
+    set(&file, owner(7));
+    assert_eq!(stored(&file), 0o755, "a new owner does not inherit the bits");
 }
 
 /// What a mode keeps out is not root.

@@ -9,7 +9,7 @@ use oxcrypt_core::{Node, NodeAttributes, NodeKind, Probe};
 use oxcrypt_io::volume::Question;
 
 use super::{Asker, Dispatch, is_gone, or_stale};
-use crate::attr::{PERMISSIONS, SET_IDS};
+use crate::attr::PERMISSIONS;
 use crate::inodes::{Inode, number};
 
 /// What is to be set; `None` leaves it as it is.
@@ -92,20 +92,8 @@ impl Dispatch {
             let question = self.volume.attributes(&node);
             return self.reply_attributes(asker, node, question, reply);
         }
-        let sets_ids = change.mode.is_some_and(|mode| mode & SET_IDS != 0);
-        let Some(file) = self.handles.writer_of(node.id()).filter(|_| sets_ids) else {
-            let question = self.volume.set_attributes(&node, change);
-            return self.reply_attributes(asker, node, question, reply);
-        };
-        // A write by us would take these bits from the file on the storage, so it comes before.
-        let question = self.volume.flush(&file);
-        self.ask("flush", asker, &Arc::clone(&node), question, move |dispatch, done| match done {
-            Ok(()) => {
-                let question = dispatch.volume.set_attributes(&node, change);
-                dispatch.reply_attributes(asker, node, question, reply);
-            }
-            Err(errno) => reply.error(errno),
-        });
+        let question = self.volume.set_attributes(&node, change);
+        self.reply_attributes(asker, node, question, reply);
     }
 
     /// How long the kernel may believe what it is told of an entry, asked before that is known. Not at all while anything of
