@@ -113,13 +113,20 @@ impl Folder {
 impl BlockStorage for Folder {
     fn open(&self, path: &CiphertextPath, mode: OpenMode) -> io::Result<(Box<dyn BlockFile>, Metadata)> {
         let (handle, metadata) = match mode {
-            OpenMode::Read => self.open_to_read(path)?,
+            OpenMode::Read => {
+                let (handle, metadata) = self.open_to_read(path)?;
+                return Ok((Box::new(LocalFile::from(handle)), metadata));
+            }
             OpenMode::ReadWrite => Found::at(&self.root, path)?.open_file(OFlags::RDWR)?,
             OpenMode::CreateNew { .. } if path.as_str().is_empty() => {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             OpenMode::CreateNew { mode } => self.create(path, mode)?,
         };
+        #[cfg(target_os = "linux")]
+        if self.ground.reads_directly() {
+            return Ok((Box::new(LocalFile::read_directly(handle)), metadata));
+        }
         Ok((Box::new(LocalFile::from(handle)), metadata))
     }
 

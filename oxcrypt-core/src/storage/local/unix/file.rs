@@ -6,8 +6,14 @@ use std::io;
 use std::io::IoSliceMut;
 use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
+#[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(target_os = "linux")]
+use rustix::fs::{Mode, OFlags};
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 use rustix::io::Errno;
 
@@ -23,6 +29,35 @@ pub(super) struct LocalFile {
     /// Most file systems cannot promise not to block. One refusal is enough to know.
     #[cfg(target_os = "linux")]
     may_try: AtomicBool,
+    /// What it is read by where that bypasses the page cache and what is written does not: opened by the first read,
+    /// and `None` if that cannot be.
+    #[cfg(target_os = "linux")]
+    reads: Option<OnceLock<Option<File>>>,
+}
+
+impl LocalFile {
+    /// A file that is open for writing, and whose reads bypass the page cache. So they wait neither for the pages that
+    /// a write holds, which are its neighbours' as well, nor for other reads in the kernel's queue.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_directly(handle: OwnedFd) -> Self {
+        Self { reads: Some(OnceLock::new()), ..Self::from(handle) }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn to_read(&self) -> &File {
+        let direct = || {
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+            retry(|| rustix::fs::open(&path, flags, Mode::empty())).ok().map(File::from)
+        };
+        let reads = self.reads.as_ref().and_then(|reads| reads.get_or_init(direct).as_ref());
+        reads.unwrap_or(&self.file)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn to_read(&self) -> &File {
+        &self.file
+    }
 }
 
 impl From<OwnedFd> for LocalFile {
@@ -31,6 +66,8 @@ impl From<OwnedFd> for LocalFile {
             file: handle.into(),
             #[cfg(target_os = "linux")]
             may_try: AtomicBool::new(true),
+            #[cfg(target_os = "linux")]
+            reads: None,
         }
     }
 }
@@ -42,13 +79,13 @@ fn is_beyond_any_file(offset: u64, len: usize) -> bool {
 
 impl BlockFile for LocalFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let mut done = 0;
+        let (file, mut done) = (self.to_read(), 0);
         while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = offset.saturating_add(done as u64);
             if is_beyond_any_file(at, rest.len()) {
                 break;
             }
-            match retry(|| rustix::io::pread(&self.file, &mut *rest, at))? {
+            match retry(|| rustix::io::pread(file, &mut *rest, at))? {
                 0 => break,
                 len => done += len,
             }
