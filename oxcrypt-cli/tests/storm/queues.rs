@@ -46,3 +46,26 @@ fn a_file_that_the_store_could_serve_reads_while_14_48_and_600_hang() {
 fn the_same_where_direct_reads_share_the_stores_queue() {
     holds(true);
 }
+
+#[test]
+fn files_that_are_open_for_writing_read_past_the_stores_queue_too() {
+    const COLD: usize = 14;
+    let Some(scene) = Scene::new(Setting { max_background: 12, async_dio: false, cold: COLD }) else {
+        return;
+    };
+    let mounted = scene.mount_to_work(Who::Root, &["--cache-size", "0"]);
+    // By handles that could write.
+    let script = r#"for file; do dd bs=64K count=1 status=none 0<> "$file" & done; wait"#;
+    let read = |files: &[String]| {
+        let mut command = mounted.command("bash");
+        command.args(["-euc", script, "bash"]).args(files.iter().map(|file| mounted.path(file)));
+        Child::start(&mut command)
+    };
+    scene.freeze();
+    let _crowd = read(&(0..COLD).map(|number| format!("cold/{number}")).collect::<Vec<_>>());
+    poll(CEILING, || (mounted.reads() >= COLD).then_some(())).expect("a crowd that reads");
+    let hot = read(&["hot/1".to_owned()]).ended_within(Duration::from_secs(20));
+    scene.thaw();
+    let hot = hot.unwrap_or_else(|| panic!("a file of a healthy store hangs beside {COLD} that do"));
+    assert!(hot.output == crate::scene::hot_content(1), "it reads as something else");
+}

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use crate::child::{CEILING, Child, poll};
 use crate::mounted::Mounted;
 use crate::scene::{Scene, Setting};
@@ -13,12 +11,14 @@ use crate::who::Who;
 const SLACK: Duration = Duration::from_secs(3);
 
 impl Mounted {
-    /// Writes five chunks of each of the first `files` cold files, and closes them, each in a process of its own.
-    fn write_cold(&self, files: usize) -> Child {
+    /// Writes over five of the six chunks of each of the first `files` cold files, and closes them, each in a process of
+    /// its own and to other bytes.
+    pub(crate) fn write_cold(&self, files: usize) -> Child {
         let script = r#"
             i=0
             while [ $i -lt $2 ]; do
-                dd if=/dev/zero of="$1/$i" bs=32K count=5 conv=notrunc status=none &
+                head -c 160K /dev/zero | tr '\0' "$(printf '\\%03o' $((33 + i)))" |
+                    dd of="$1/$i" bs=32K iflag=fullblock conv=notrunc status=none &
                 i=$((i + 1))
             done
             for job in $(jobs -p); do wait $job || exit 1; done"#;
@@ -44,7 +44,7 @@ impl Mounted {
         started.elapsed()
     }
 
-    fn unsaved_files(&self) -> u64 {
+    pub(crate) fn unsaved_files(&self) -> u64 {
         self.status()["unsaved"]["files"].as_u64().unwrap()
     }
 }
@@ -68,7 +68,7 @@ fn holds(who: Who, options: &[&str]) {
     let Some(page) = page.ended_within(Duration::from_secs(10)) else {
         panic!("what memory has is not answered: {}", mounted.status())
     };
-    assert_eq!(page.output, [0; 4096]);
+    assert_eq!(page.output, [33 + 5; 4096]);
     assert!(writers.is_running(), "the writers were to wait to the end");
     scene.thaw();
     writers.ended_within(CEILING).expect("storage is back");
@@ -76,9 +76,13 @@ fn holds(who: Who, options: &[&str]) {
     assert!(gone.status.success());
     assert!(mounted.process().ended_within(CEILING).expect("the end").status.success());
     let mounted = scene.mount(who, &[]);
-    let script = r#"for i in $(seq 0 63); do cmp -n 163840 "$1/$i" /dev/zero; done"#;
-    let read = Child::start(mounted.command("bash").args(["-euc", script, "bash"]).arg(mounted.path("cold")));
-    read.succeed();
+    for number in 0..DEAD {
+        let read = mounted.look("cat", &[&format!("cold/{number}")]).succeed().output;
+        let (written, rest) = read.split_at(160 << 10);
+        let byte = u8::try_from(33 + number).unwrap();
+        assert!(written.iter().all(|found| *found == byte), "cold/{number} has something else");
+        assert!(rest == vec![7; 32 << 10], "what nobody wrote to in cold/{number} is another");
+    }
 }
 
 #[test]
@@ -123,44 +127,32 @@ fn a_held_write_flush_and_fsync_die_with_their_process() {
 }
 
 #[test]
-fn what_was_synced_survives_the_death_of_the_process_behind_the_mount() {
-    let Some(scene) = Scene::new(Setting { max_background: 4096, async_dio: false, cold: 0 }) else { return };
-    for round in 0..5 {
-        let mut mounted = scene.mount_to_work(Who::Root, &[]);
-        // Each line of the log says that a file is whole and synced; it is synced itself.
-        let script = r#"
-            cd "$1"
-            for i in $(seq 1 10000); do
-                head -c $((i * 977 % 100000)) /dev/urandom > "part $2"
-                sum=$(sha256sum < "part $2")
-                dd if="part $2" of="file $2 $((i % 7))" bs=64K conv=fsync status=none 2>/dev/null
-                sync "." && echo "$((i % 7)) ${sum%% *}" && echo more >> "appended $2"
-            done"#;
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut writers = mounted.command("bash");
-        writers.args(["-uc", script, "bash"]).arg(mounted.path("")).arg(round.to_string());
-        writers.stdout(log.reopen().unwrap());
-        let mut writers = std::process::Command::spawn(&mut writers).unwrap();
-        poll(CEILING, || {
-            let lines = std::fs::read_to_string(log.path()).unwrap().lines().count();
-            (lines > 10 + round).then_some(())
-        })
-        .expect("writers that write");
-        mounted.signal(Signal::KILL);
-        writers.kill().unwrap();
-        writers.wait().unwrap();
-        mounted.process().ended_within(CEILING).expect("the end");
-        drop(mounted);
-        let mounted = scene.mount(Who::Root, &[]);
-        let text = std::fs::read_to_string(log.path()).unwrap();
-        let lines: Vec<_> = text.lines().collect();
-        // The last of each name, but for that which was being written over at the end: it is the seventh.
-        for line in lines.iter().rev().take(6) {
-            let (number, sum) = line.split_once(' ').unwrap();
-            let name = format!("file {round} {number}");
-            let found = mounted.look("sha256sum", &[&name]).succeed();
-            let found = String::from_utf8_lossy(&found.output).into_owned();
-            assert!(found.starts_with(sum), "{name}: {found}, not {sum}");
+fn a_write_that_hangs_delays_no_read_of_other_chunks() {
+    let Some(scene) = Scene::new(Setting { max_background: 12, async_dio: false, cold: 2 }) else { return };
+    for (who, options) in [(Who::Root, &[][..]), (Who::Ordinary, &["--session-threads", "1"])] {
+        let mounted = scene.mount_to_work(who, options);
+        let chunk = |number: usize| {
+            let mut input = std::ffi::OsString::from("if=");
+            input.push(mounted.path("cold/0"));
+            let mut command = mounted.command("dd");
+            command.arg(input).args(["bs=32K", "count=1", "status=none", &format!("skip={number}")]);
+            Child::start(&mut command).ended_within(Duration::from_secs(10)).map(|ended| ended.output)
+        };
+        scene.freeze_writes();
+        let mut output = std::ffi::OsString::from("of=");
+        output.push(mounted.path("cold/0"));
+        let mut command = mounted.command("dd");
+        command.args(["if=/dev/zero", "bs=32K", "count=1", "conv=notrunc", "status=none"]).arg(output);
+        let mut writer = Child::start(&mut command);
+        scene.store.command("await held 1 60s");
+        // 160 KiB away, in no block with the first, and nobody has read it yet; then its neighbour; then itself.
+        for (number, byte) in [(5, 7), (1, 7), (0, 0)] {
+            let Some(read) = chunk(number) else { panic!("{who:?}: chunk {number} waits for a write") };
+            assert!(read == vec![byte; 32 << 10], "{who:?}: chunk {number} is another");
         }
+        assert!(writer.is_running() && scene.store.command("status")["held"] == 1);
+        scene.thaw();
+        assert!(writer.ended_within(CEILING).expect("storage is back").status.success());
+        mounted.oxcrypt(&["unmount"]).succeed();
     }
 }
