@@ -68,8 +68,22 @@ impl Ask {
 }
 
 impl Store {
-    /// Takes the attributes of what was just made to memory. Where that fails, they are asked for when they are needed.
-    pub(super) fn look_at_new(&self, node: &Arc<Node>) {
-        let _known_or_not = self.vault.attributes(node, self.now());
+    /// Takes the attributes of what was just made in a directory to memory. Where that fails, they are asked for when they
+    /// are needed.
+    pub(super) fn look_at_made(&self, dir: &Arc<Node>, made: &Arc<Node>) {
+        let _known_or_not = self.vault.attributes(made, self.now());
+        self.look_at_changed(&[dir]);
+    }
+
+    /// Takes the attributes of directories in which something was just changed to memory: the kernel asks for them before
+    /// it goes on, and an operation for that alone takes longer than most changes. Where storage may block they are asked
+    /// for when they are needed.
+    pub(super) fn look_at_changed(&self, dirs: &[&Arc<Node>]) {
+        if self.vault.habits().may_block {
+            return;
+        }
+        for dir in dirs {
+            let _known_or_not = self.vault.attributes(dir, self.now());
+        }
     }
 }

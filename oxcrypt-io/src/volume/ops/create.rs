@@ -13,7 +13,7 @@ use crate::volume::{OpenFile, Question, Volume};
 impl Volume {
     /// Creates an empty file and opens it for writing, as [`oxcrypt_core::Vault::create_with`]. `made` has the mode and the
     /// owner that it is to have, where those are not the host's usual ones; where storage cannot hold them, they are left.
-    /// Its attributes are in memory then.
+    /// Its attributes are in memory then, and on a disk those of the directory, as after every change of what is in one.
     ///
     /// A file that comes too late for who asked is there all the same, and closed again.
     pub fn create(&self, dir: &Arc<Node>, name: &Name, made: Attributes) -> Question<Arc<OpenFile>> {
@@ -24,7 +24,7 @@ impl Volume {
             vec![(content(dir), Hold::Alone)],
             move |store| {
                 let file = store.vault.create_with(&within, &name, &made, store.now());
-                outcome(file, |file| match shared.upgrade() {
+                outcome(file.inspect(|_| store.look_at_changed(&[&within])), |file| match shared.upgrade() {
                     Some(shared) => Value::File(Arc::new(OpenFile::new(file, shared))),
                     // The volume is gone, so nobody waits; this thread may close it as well as any.
                     None => Value::Nothing,
@@ -42,7 +42,7 @@ impl Volume {
             vec![(content(dir), Hold::Alone)],
             move |store| {
                 let node = store.vault.make_dir_with(&within, &name, &made, store.now());
-                outcome(node.inspect(|node| store.look_at_new(node)), Value::Node)
+                outcome(node.inspect(|node| store.look_at_made(&within, node)), Value::Node)
             },
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )
@@ -63,7 +63,7 @@ impl Volume {
             vec![(content(dir), Hold::Alone)],
             move |store| {
                 let node = store.vault.make_symlink_with(&within, &name, &target, &made, store.now());
-                outcome(node.inspect(|node| store.look_at_new(node)), Value::Node)
+                outcome(node.inspect(|node| store.look_at_made(&within, node)), Value::Node)
             },
             |value| if let Value::Node(node) = value { Some(node) } else { None },
         )

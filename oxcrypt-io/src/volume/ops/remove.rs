@@ -16,7 +16,10 @@ impl Volume {
         self.shared.change(
             dir,
             self.turns_to_remove(dir, &name),
-            move |store| outcome(store.vault.remove(&within, &name, store.now()), |()| Value::Nothing),
+            move |store| {
+                let removed = store.vault.remove(&within, &name, store.now());
+                outcome(removed.inspect(|()| store.look_at_changed(&[&within])), |()| Value::Nothing)
+            },
             |_| Some(()),
         )
     }
@@ -27,7 +30,10 @@ impl Volume {
         self.shared.change(
             dir,
             self.turns_to_remove(dir, &name),
-            move |store| outcome(store.vault.remove_dir(&within, &name, store.now()), |()| Value::Nothing),
+            move |store| {
+                let removed = store.vault.remove_dir(&within, &name, store.now());
+                outcome(removed.inspect(|()| store.look_at_changed(&[&within])), |()| Value::Nothing)
+            },
             |_| Some(()),
         )
     }

@@ -34,7 +34,7 @@ impl Volume {
             move |store| {
                 let renamed =
                     store.vault.rename((&source, &name), (&target, &new_name), replace, store.now());
-                outcome(renamed, |()| Value::Nothing)
+                outcome(renamed.inspect(|()| store.look_at_changed(&[&source, &target])), |()| Value::Nothing)
             },
             |_| Some(()),
         );

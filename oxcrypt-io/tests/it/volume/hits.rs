@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use oxcrypt_core::storage::{BlockStorage as _, LocalStorage, OpenMode};
+use oxcrypt_core::storage::{Attributes, BlockStorage as _, LocalStorage, OpenMode, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
-use oxcrypt_core::{DirId, ErrorKind, VaultOptions};
+use oxcrypt_core::{DirId, ErrorKind, Node, VaultOptions};
 use oxcrypt_io::clock::SystemClock;
 use oxcrypt_io::volume::{Volume, VolumeOptions};
 
@@ -159,4 +159,28 @@ fn the_names_that_follow_are_there_before() {
         assert!(found.is_known(), "{number}");
         assert!(volume.attributes(&found.wait().unwrap()).is_known(), "{number}");
     }
+}
+
+/// The kernel asks for the attributes of a directory after each change in it. On a disk nobody waits for an operation then.
+#[test]
+fn a_directory_that_was_changed_is_known_when_the_change_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Arc::new(LocalStorage::open(dir.path()).unwrap());
+    VaultBuilder::create(&*storage, Recipe::default()).unwrap();
+    let vault = unlock(storage as _, &VaultOptions::default());
+    let volume = Volume::start(vault, VolumeOptions::default(), Arc::new(SystemClock::new())).unwrap();
+    let (root, made) = (volume.vault().root(), Attributes::default());
+    let is_known = |dir: &Arc<Node>| volume.attributes(dir).is_known();
+    let below = volume.make_dir(&root, &name("below"), made.clone()).wait().unwrap();
+    assert!(is_known(&root) && is_known(&below), "made");
+    drop(volume.create(&root, &name("file"), made.clone()).wait().unwrap());
+    assert!(is_known(&root), "created");
+    volume.make_symlink(&root, &name("link"), "target", made).wait().unwrap();
+    assert!(is_known(&root), "linked");
+    volume.rename((&root, &name("file")), (&below, &name("moved")), Replace::Always).wait().unwrap();
+    assert!(is_known(&root) && is_known(&below), "moved");
+    volume.remove(&below, &name("moved")).wait().unwrap();
+    assert!(is_known(&below), "removed");
+    volume.remove_dir(&root, &name("below")).wait().unwrap();
+    assert!(is_known(&root), "removed a directory");
 }
