@@ -288,9 +288,14 @@ impl<W: Work> Plan<W> {
                         *wait = Wait::Slot(self.queues.push(object, class, id));
                         flight.class = class;
                     }
-                    Wait::Time(time) if order.not_before.is_none_or(|sooner| sooner < time) => {
-                        self.alarms.unset(time, Alarm::Ripe(id));
-                        self.begin_waiting(id, order.not_before);
+                    Wait::Time(time) => {
+                        if class.outranks(flight.class) {
+                            flight.class = class;
+                        }
+                        if order.not_before.is_none_or(|sooner| sooner < time) {
+                            self.alarms.unset(time, Alarm::Ripe(id));
+                            self.begin_waiting(id, order.not_before);
+                        }
                     }
                     _ => {}
                 }
