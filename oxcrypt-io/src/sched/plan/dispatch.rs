@@ -16,15 +16,17 @@ const APART: [Class; 4] = [Class::Hot, Class::Close, Class::Namespace, Class::Wr
 const SCOUTED: [Class; 5] = [Class::Meta, Class::Demand, Class::Hot, Class::Namespace, Class::WriteBack];
 
 impl<W: Work> Plan<W> {
-    /// Begins whatever may begin, and then sheds what is too much.
+    /// Begins whatever may begin, and then sheds what is too much. Others may have waited for the turns of that.
     pub(super) fn settle(&mut self, now: Time, out: &mut Vec<Action<W>>) {
         self.rescue();
-        for class in APART {
-            while self.begin_next(class, now, out) {}
-        }
-        while self.begin_from_pool(now, out) {}
-        self.send_scout(now, out);
-        while let Some(flight) = self.queues.excess_background().or_else(|| self.queues.excess()) {
+        loop {
+            for class in APART {
+                while self.begin_next(class, now, out) {}
+            }
+            while self.begin_from_pool(now, out) {}
+            self.send_scout(now, out);
+            let excess = self.queues.excess_background().or_else(|| self.queues.excess());
+            let Some(flight) = excess else { return };
             self.shed(flight, now, out);
         }
     }
