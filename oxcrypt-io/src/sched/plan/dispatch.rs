@@ -4,7 +4,7 @@ use crate::clock::Time;
 
 use super::alarms::Alarm;
 use super::class::Class;
-use super::request::{Action, FlightId, Outcome, Verdict, Work};
+use super::request::{Action, FlightId, ObjectId, Outcome, Verdict, Work};
 use super::slots::Slot;
 use super::{Plan, State, Wait};
 
@@ -41,8 +41,11 @@ impl<W: Work> Plan<W> {
             self.stranded.insert(id);
         }
         self.counters.stalled += 1;
-        self.queues.stall(object, class, now);
         self.scouts.stalled(id, now);
+        // Reads take no turns, and many may wait.
+        if self.queues.stall(object, class, now) && class.mutates() {
+            self.give_turns_back(object, class);
+        }
         let passed = self.turns.stall(id);
         self.let_in(passed);
     }
@@ -52,17 +55,40 @@ impl<W: Work> Plan<W> {
         let Some(flight) = self.flights.get_mut(id) else { return };
         let State::Waiting { wait, .. } = &mut flight.state else { return };
         let (object, class) = (flight.object, flight.class);
-        *wait = if flight.turns.is_empty() {
-            Wait::Slot(self.queues.push(object, class, id))
+        if flight.turns.is_empty() {
+            *wait = Wait::Slot(self.queues.push(object, class, id));
         } else {
-            let place = self.queues.push_behind(object, class, id);
-            if self.turns.enter(id, place, &flight.turns) {
-                self.queues.let_in(object, class, place);
-                Wait::Slot(place)
-            } else {
-                Wait::Turns(place)
+            *wait = Wait::Turns(self.queues.push_behind(object, class, id));
+            self.stand_in_line(id);
+        }
+    }
+
+    /// Has a flight stand in line for its turns. One whose object begins nothing, because of what has stalled there, waits
+    /// for that first: with turns it would hold up others, for as long as storage does.
+    fn stand_in_line(&mut self, id: FlightId) {
+        let Some(flight) = self.flights.get_mut(id) else { return };
+        let State::Waiting { wait: Wait::Turns(place), .. } = flight.state else { return };
+        let is_shut = self.queues.is_shut(flight.object, flight.class);
+        if !is_shut && self.turns.enter(id, place, &flight.turns) {
+            self.let_in(vec![id]);
+        }
+    }
+
+    /// Has the changes that wait for an object which begins nothing any more leave all lines. They keep their places.
+    fn give_turns_back(&mut self, object: ObjectId, class: Class) {
+        for id in self.queues.all(object, class) {
+            let Some(flight) = self.flights.get_mut(id).filter(|flight| !flight.turns.is_empty()) else {
+                continue;
+            };
+            if let State::Waiting { wait, .. } = &mut flight.state
+                && let Wait::Slot(place) = *wait
+            {
+                *wait = Wait::Turns(place);
+                self.queues.hold_back(object, class, place);
             }
-        };
+            // That may let in another of them, which comes later here.
+            self.end_turns(id);
+        }
     }
 
     /// Ends what a flight has of turns, or waits for.
@@ -98,7 +124,11 @@ impl<W: Work> Plan<W> {
         };
         self.counters.latency[flight.class].record(now.since(run.since));
         self.slots.give_back(flight.class, run.slot);
-        self.queues.end(flight.object, flight.class, run.stalled);
+        if self.queues.end(flight.object, flight.class, run.stalled) {
+            for waiting in self.queues.behind(flight.object, flight.class) {
+                self.stand_in_line(waiting);
+            }
+        }
         self.scouts.returned(id, now);
         self.stranded.remove(&id);
         self.alarms.unset(run.stalls_at, Alarm::Stall(id));

@@ -108,6 +108,17 @@ impl Queues {
         }
     }
 
+    /// Takes that back, as long as the flight has not begun.
+    pub(super) fn hold_back(&mut self, object: ObjectId, class: Class, place: Place) {
+        if let Some(flight) = self.waiting.remove(&(object, class, place)) {
+            self.behind.insert((object, class, place), flight);
+            self.count(object, class, |line| {
+                (line.behind, line.waiting) = (line.behind + 1, line.waiting - 1);
+            });
+            self.refile(object);
+        }
+    }
+
     /// Takes a flight out of its line.
     pub(super) fn remove(&mut self, object: ObjectId, class: Class, place: Place) {
         let key = (object, class, place);
@@ -133,12 +144,16 @@ impl Queues {
         self.remove(object, class, place);
     }
 
-    pub(super) fn stall(&mut self, object: ObjectId, class: Class, now: Time) {
+    /// Notes that a flight of `object` has stalled. Returns whether nothing more of its line begins because of that.
+    pub(super) fn stall(&mut self, object: ObjectId, class: Class, now: Time) -> bool {
         self.counts[class].stalled += 1;
-        self.objects.entry(object).or_default().line(class).stalled += 1;
+        let line = self.objects.entry(object).or_default().line(class);
+        line.stalled += 1;
+        let is_last = line.stalled == self.limits.stalled(class);
         self.suspects.insert(object, now);
         self.refile(object);
         self.forget(now);
+        is_last
     }
 
     /// Forgets suspicions that are over.
@@ -148,8 +163,9 @@ impl Queues {
         }
     }
 
-    /// Notes that a flight of `object` has returned. In time, that is, if it had not stalled.
-    pub(super) fn end(&mut self, object: ObjectId, class: Class, stalled: bool) {
+    /// Notes that a flight of `object` has returned. In time, that is, if it had not stalled. Returns whether its line may
+    /// begin something again because of that.
+    pub(super) fn end(&mut self, object: ObjectId, class: Class, stalled: bool) -> bool {
         if !stalled {
             self.suspects.clear(object);
         }
@@ -157,8 +173,30 @@ impl Queues {
         self.counts[class].stalled -= usize::from(stalled);
         let line = self.objects.entry(object).or_default().line(class);
         line.running -= 1;
+        let was_shut = line.stalled >= self.limits.stalled(class);
         line.stalled -= usize::from(stalled);
+        let reopens = was_shut && line.stalled < self.limits.stalled(class);
         self.refile(object);
+        reopens
+    }
+
+    /// Whether nothing of this line begins, because of what has stalled.
+    pub(super) fn is_shut(&self, object: ObjectId, class: Class) -> bool {
+        let lines = self.objects.get(&object).map(|object| object.lines.as_slice()).unwrap_or_default();
+        lines.iter().any(|line| line.class == class && line.stalled >= self.limits.stalled(class))
+    }
+
+    /// The flights of a line that wait for their turns, in the order in which they came.
+    pub(super) fn behind(&self, object: ObjectId, class: Class) -> Vec<FlightId> {
+        let line = (object, class, 0)..=(object, class, Place::MAX);
+        self.behind.range(line).map(|(_, flight)| *flight).collect()
+    }
+
+    /// The flights of a line that have not begun, in no order.
+    pub(super) fn all(&self, object: ObjectId, class: Class) -> Vec<FlightId> {
+        let mut all = self.behind(object, class);
+        all.extend(self.line(object, class).map(|(_, flight)| flight));
+        all
     }
 
     /// The flight of `class` whose turn it is.

@@ -61,8 +61,8 @@ pub struct Request<W: Work> {
     pub object: ObjectId,
     /// The operations whose values make up the answer, in order. A handful at most.
     pub parts: Vec<Part<W>>,
-    /// What its operations take turns in. They begin in the order in which they came, but for those that wait for
-    /// something stalled.
+    /// What its operations take turns in, if they are changes. They begin in the order in which they came, but for those
+    /// that wait for something stalled. One that is joined keeps the turns it has.
     pub turns: Vec<(TurnId, Hold)>,
     /// Before this its operations do not begin, and hold up nobody.
     pub not_before: Option<Time>,
