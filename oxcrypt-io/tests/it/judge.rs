@@ -8,6 +8,12 @@ use oxcrypt_io::sched::plan::{Class, Limits, Outcome, PerClass, Plan, Verdict};
 
 use crate::sim::{Ask, Given, Job, Toy};
 
+mod flight;
+mod laws;
+mod order;
+
+use flight::Flight;
+
 /// With so many requests and operations, all laws are looked at after each step; with more, less often.
 const MANY: usize = 64;
 
@@ -20,7 +26,11 @@ pub(crate) struct Judge {
     /// By the number of their reply, which are given in order.
     asks: Vec<Asked>,
     open: BTreeSet<Reply>,
+    /// With the time before which they are not to begin.
+    delayed: BTreeMap<Serial, (Time, Flight)>,
     waiting: BTreeMap<Serial, Flight>,
+    /// Those of them that want turns.
+    in_line: BTreeSet<Serial>,
     running: BTreeMap<Serial, Flight>,
     /// How many wait of each class, and of each class and object.
     queued: PerClass<usize>,
@@ -53,22 +63,15 @@ struct Asked {
     begun: bool,
 }
 
-struct Flight {
-    job: Job,
-    class: Class,
-    shared: bool,
-    waiters: BTreeSet<Reply>,
-    place: u64,
-    since: Time,
-}
-
 impl Judge {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             asks: Vec::new(),
             open: BTreeSet::new(),
+            delayed: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            in_line: BTreeSet::new(),
             running: BTreeMap::new(),
             queued: PerClass::default(),
             lines: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl Judge {
     }
 
     pub(crate) fn asked(&mut self, reply: Reply, ask: &Ask, deadline: Deadline, jobs: &[Job], now: Time) {
+        self.ripen(now);
         let pages = ask.pages();
         let overlaps = |failed: &Range<u64>| failed.start < pages.end && pages.start < failed.end;
         let recalled = ask.caller != 0
@@ -124,7 +128,7 @@ impl Judge {
         };
         if refused.is_none() || ask.class == Class::Close {
             for job in jobs {
-                let (serial, begun) = self.board(reply, ask, *job);
+                let (serial, begun) = self.board(reply, ask, *job, now);
                 asked.begun |= begun;
                 asked.flights.push(serial);
                 asked.missing.insert(serial);
@@ -138,8 +142,8 @@ impl Judge {
         self.open.insert(reply);
     }
 
-    fn board(&mut self, reply: Reply, ask: &Ask, job: Job) -> (Serial, bool) {
-        let place = self.next_place();
+    /// Returns which operation does it for this request, and whether it has begun.
+    fn board(&mut self, reply: Reply, ask: &Ask, job: Job, now: Time) -> (Serial, bool) {
         let known = if ask.is_shared() { self.keys.get(&(job.object, job.key)).copied() } else { None };
         // A change is settled when it begins.
         let has_begun =
@@ -153,26 +157,64 @@ impl Judge {
             flight.waiters.insert(reply);
             return (serial, true);
         }
-        let mut flight = self.stop_waiting(serial).unwrap_or_else(|| {
-            let (class, shared, waiters) = (ask.class, ask.is_shared(), BTreeSet::new());
-            Flight { job, class, shared, waiters, place, since: Time::ZERO }
-        });
-        flight.waiters.insert(reply);
-        let reads = [Class::Hot, Class::Meta, Class::Demand, Class::Background];
-        let urgency = |class| reads.iter().position(|other| *other == class);
-        if urgency(ask.class).zip(urgency(flight.class)).is_some_and(|(new, old)| new < old) {
-            (flight.class, flight.place) = (ask.class, place);
+        let ripe_at = now + ask.delay.unwrap_or_default();
+        if let Some(mut flight) = self.stop_waiting(serial) {
+            flight.waiters.insert(reply);
+            if is_more_urgent(ask.class, flight.class) {
+                (flight.class, flight.place) = (ask.class, self.next_place());
+            }
+            self.wait(flight);
+        } else {
+            let (time, mut flight) = self.delayed.remove(&serial).unwrap_or_else(|| {
+                let flight = Flight {
+                    job,
+                    class: ask.class,
+                    shared: ask.is_shared(),
+                    turns: ask.turns.clone(),
+                    waiters: BTreeSet::new(),
+                    place: 0,
+                    arrived: now,
+                    since: Time::ZERO,
+                    stuck_at: None,
+                    has_led: false,
+                };
+                (ripe_at, flight)
+            });
+            flight.waiters.insert(reply);
+            if is_more_urgent(ask.class, flight.class) {
+                flight.class = ask.class;
+            }
+            self.delayed.insert(serial, (time.min(ripe_at), flight));
+            self.ripen(now);
         }
-        self.queued[flight.class] += 1;
-        *self.lines.entry((flight.class, job.object)).or_default() += 1;
-        self.waiting.insert(serial, flight);
         (serial, false)
+    }
+
+    /// Those whose time has come wait in line, in the order of their times.
+    fn ripen(&mut self, now: Time) {
+        let delayed = self.delayed.iter().map(|(serial, (time, _))| (*time, *serial));
+        let ripe: BTreeSet<_> = delayed.filter(|(time, _)| *time <= now).collect();
+        for (_, serial) in ripe {
+            let (_, mut flight) = self.delayed.remove(&serial).unwrap();
+            (flight.place, flight.arrived) = (self.next_place(), now);
+            self.wait(flight);
+        }
+    }
+
+    fn wait(&mut self, flight: Flight) {
+        self.queued[flight.class] += 1;
+        *self.lines.entry(flight.line()).or_default() += 1;
+        if !flight.turns.is_empty() {
+            self.in_line.insert(flight.job.serial);
+        }
+        self.waiting.insert(flight.job.serial, flight);
     }
 
     fn stop_waiting(&mut self, serial: Serial) -> Option<Flight> {
         let flight = self.waiting.remove(&serial)?;
+        self.in_line.remove(&serial);
         self.queued[flight.class] -= 1;
-        let line = (flight.class, flight.job.object);
+        let line = flight.line();
         let count = self.lines.get_mut(&line).unwrap();
         *count -= 1;
         if *count == 0 {
@@ -186,18 +228,17 @@ impl Judge {
     }
 
     pub(crate) fn begins(&mut self, job: Job, class: Class, now: Time) {
+        self.ripen(now);
         assert!(self.jobs.remove(&job.serial), "{job:?} begins a second time");
+        assert!(!self.delayed.contains_key(&job.serial), "{job:?} begins before its time");
         let flight = &self.waiting[&job.serial];
         assert_eq!(flight.class, class, "{job:?} begins in another class than it waited in");
         assert!(
             class == Class::Close || !flight.waiters.is_empty(),
             "{job:?} begins and nobody waits for it"
         );
-        let line = (class, job.object);
-        assert!(self.is_able(line, now), "{job:?} begins though its object must not");
-        if !self.is_its_turn(job.serial, line, now) {
-            self.out_of_turn += 1;
-        }
+        let line = flight.line();
+        self.may_begin(job.serial, now);
         if class == Class::Background && self.waiting.len() <= MANY {
             let first = |line: &Line| matches!(line.0, Class::Meta | Class::Demand);
             assert!(!self.able_lines(now).iter().any(first), "{job:?} is read ahead though somebody waits");
@@ -211,20 +252,6 @@ impl Judge {
             self.asks[*waiter].begun = true;
         }
         self.running.insert(job.serial, flight);
-    }
-
-    /// Whether it is the oldest of its object, and no other object has been able to for longer than since this one's last.
-    fn is_its_turn(&self, serial: Serial, line: Line, now: Time) -> bool {
-        if self.waiting.len() > MANY {
-            return true;
-        }
-        let (place, last) = (self.waiting[&serial].place, self.last_begin.get(&line).copied().unwrap_or(0));
-        let mut overtaken = self.able_since.iter().filter(|(other, since)| {
-            let waits_longer = other.0 == line.0 && other.1 != line.1 && **since <= last;
-            waits_longer && self.lines.contains_key(other) && self.is_able(**other, now)
-        });
-        let mut of_line = self.waiting.values().filter(|flight| (flight.class, flight.job.object) == line);
-        of_line.all(|flight| flight.place >= place) && overtaken.next().is_none()
     }
 
     pub(crate) fn returned(&mut self, job: Job, outcome: &Outcome<Job>) {
@@ -254,6 +281,7 @@ impl Judge {
     }
 
     pub(crate) fn answered(&mut self, reply: Reply, given: &Given) {
+        self.ripen(given.at);
         assert!(self.open.remove(&reply), "{reply} is answered twice");
         let asked = &self.asks[reply];
         let (ask, waited) = (&asked.ask, given.at.since(asked.at));
@@ -304,10 +332,14 @@ impl Judge {
             if let Some(flight) = self.running.get_mut(&serial) {
                 flight.waiters.remove(&reply);
             }
-            let Some(flight) = self.waiting.get_mut(&serial) else { continue };
+            let delayed = self.delayed.get_mut(&serial).map(|(_, flight)| flight);
+            let Some(flight) = delayed.or(self.waiting.get_mut(&serial)) else { continue };
             flight.waiters.remove(&reply);
             if flight.waiters.is_empty() && flight.class != Class::Close {
-                let flight = self.stop_waiting(serial).unwrap();
+                // Its line may have had nothing for a moment: what is let in now is behind others.
+                self.able_since.remove(&flight.line());
+                let delayed = self.delayed.remove(&serial).map(|(_, flight)| flight);
+                let flight = delayed.or_else(|| self.stop_waiting(serial)).unwrap();
                 self.forget_key(&flight);
             }
         }
@@ -315,6 +347,8 @@ impl Judge {
 
     /// Looks at what a step has left behind.
     pub(crate) fn looks(&mut self, plan: &Plan<Toy>, now: Time) {
+        self.ripen(now);
+        self.watches_turns(now);
         self.failures.retain(|(.., until)| *until > now);
         let scouts = plan.counters().scouts - self.scouts;
         self.scouts += scouts;
@@ -349,112 +383,17 @@ impl Judge {
         let census = plan.census();
         assert_eq!((census.waiters, census.flights, census.objects), (0, 0, 0));
         assert_eq!((census.alarms, census.failures, census.suspects, census.held), (0, 0, 0, 0));
+        assert_eq!((census.turns, census.delayed), (0, 0));
         assert_eq!(census.reserve_left, self.limits.reserve);
         assert_eq!(plan.next_wake(), None);
         assert!(
             self.open.is_empty()
+                && self.delayed.is_empty()
                 && self.waiting.is_empty()
                 && self.running.is_empty()
                 && self.keys.is_empty()
         );
         assert!(self.jobs.is_empty(), "jobs {:?} were lost", self.jobs);
-    }
-
-    fn slots_are_kept(&self, plan: &Plan<Toy>, now: Time) {
-        let limits = &self.limits;
-        let mut fresh = PerClass::<usize>::default();
-        let mut all = PerClass::<usize>::default();
-        for flight in self.running.values() {
-            all[flight.class] += 1;
-            fresh[flight.class] += usize::from(!self.has_stalled(flight, now));
-        }
-        let scout = usize::from(self.scouts > 0);
-        let shared = fresh[Class::Demand] + fresh[Class::Background];
-        assert!(fresh[Class::Hot] <= limits.hot + scout);
-        assert!(shared + fresh[Class::Meta] <= limits.pool + scout);
-        assert!(shared <= limits.demand_and_background + scout);
-        assert!(fresh[Class::Background] <= limits.background);
-        assert!(fresh[Class::Close] <= limits.close);
-        assert!(fresh[Class::Namespace] <= limits.namespace + scout);
-        assert!(fresh[Class::WriteBack] <= limits.write_back + scout);
-        assert!(all.iter().sum::<usize>() <= limits.threads());
-        if let Some(queue) = limits.store_queue {
-            let reads = all[Class::Demand] + all[Class::Background];
-            assert!(reads <= queue - 2 && reads + all[Class::Hot] < queue, "{all:?}");
-            assert!(self.scouts > 0 || reads <= queue * 3 / 4, "{all:?}");
-        }
-        if let Some(queue) = limits.kernel_queue {
-            let held = self.held(now);
-            assert!(held.clone().count() <= queue.requests * 3 / 4);
-            assert!(held.sum::<u64>() <= queue.bytes);
-        }
-        assert!(self.bounded() <= limits.queue);
-        assert!(self.queued[Class::Background] <= limits.background_queue);
-        if self.drained {
-            let lives = |class| matches!(class, Class::Close | Class::WriteBack);
-            assert!(self.open.iter().all(|reply| self.asks[*reply].ask.class == Class::WriteBack));
-            assert!(self.waiting.values().all(|flight| lives(flight.class)));
-        }
-        let stalled = all.iter().sum::<usize>() - fresh.iter().sum::<usize>();
-        let left = plan.census().reserve_left;
-        if self.scouts == 0 && left > limits.scouts {
-            assert_eq!(left, limits.reserve - stalled, "the reserve is not what stalled operations need");
-        }
-    }
-
-    /// Where slots are certainly free, nothing waits that may begin.
-    fn nothing_waits_for_nothing(&self, plan: &Plan<Toy>, able: &BTreeSet<Line>, now: Time) {
-        let limits = &self.limits;
-        if self.scouts > 0 || plan.census().reserve_left <= limits.scouts || limits.store_queue.is_some() {
-            return;
-        }
-        let mut own = PerClass::<usize>::default();
-        for flight in self.running.values() {
-            own[flight.class] += usize::from(!self.has_stalled(flight, now));
-        }
-        let shared = own[Class::Demand] + own[Class::Background];
-        let pool = limits.pool - own[Class::Meta] - shared;
-        let demand = pool.min(limits.demand_and_background - shared);
-        for (class, object) in able {
-            let free = match class {
-                Class::Hot => limits.hot - own[Class::Hot],
-                Class::Meta => pool,
-                Class::Demand => demand,
-                Class::Background => demand.min(limits.background - own[Class::Background]),
-                Class::Close => limits.close - own[Class::Close],
-                Class::Namespace => limits.namespace - own[Class::Namespace],
-                Class::WriteBack => limits.write_back - own[Class::WriteBack],
-            };
-            assert_eq!(free, 0, "{class:?} of {object} waits though slots are free");
-        }
-    }
-
-    /// The plan holds what it is to hold, and not a bit more.
-    fn books_agree(&self, plan: &Plan<Toy>, now: Time) {
-        let census = plan.census();
-        assert_eq!(census.waiters, self.open.len());
-        assert_eq!(census.flights, self.waiting.len() + self.running.len());
-        let running = self.running.values().map(|flight| flight.job.object);
-        let objects: BTreeSet<_> = self.lines.keys().map(|(_, object)| *object).chain(running).collect();
-        assert_eq!(census.objects, objects.len());
-        for class in Class::ALL {
-            let running: Vec<_> = self.running.values().filter(|flight| flight.class == class).collect();
-            let stalled = running.iter().filter(|flight| self.has_stalled(flight, now)).count();
-            let count = census.classes[class];
-            let counted = (count.waiting, count.running, count.stalled);
-            assert_eq!(counted, (self.queued[class], running.len(), stalled), "{class:?}");
-        }
-        assert_eq!(census.failures, self.failures.len());
-        assert_eq!(census.held, self.held(now).count());
-        let patience = self.limits.patience;
-        let waiters = self.open.iter().map(|reply| &self.asks[*reply]);
-        let of_waiters = waiters.map(|asked| {
-            let held =
-                asked.ask.kernel.is_some() && self.limits.kernel_queue.is_some() && asked.at + patience > now;
-            usize::from(asked.deadline.time().is_some()) + usize::from(asked.ask.stale) + usize::from(held)
-        });
-        let fresh = self.running.values().filter(|flight| !self.has_stalled(flight, now));
-        assert_eq!(census.alarms, of_waiters.sum::<usize>() + fresh.count());
     }
 
     fn forget_key(&mut self, flight: &Flight) {
@@ -466,56 +405,15 @@ impl Judge {
         }
     }
 
-    /// Bytes of the requests that are held.
-    fn held(&self, now: Time) -> impl Iterator<Item = u64> + Clone {
-        let asks = self.open.iter().map(|reply| &self.asks[*reply]);
-        let counts = self.limits.kernel_queue.is_some();
-        asks.filter(move |asked| counts && now.since(asked.at) >= self.limits.patience)
-            .filter_map(|asked| asked.ask.kernel)
-    }
-
-    /// Whether an operation may begin on this line, slots apart.
-    fn is_able(&self, line: Line, now: Time) -> bool {
-        let running = self.running.values().filter(|flight| (flight.class, flight.job.object) == line);
-        let counts = running.fold((0, 0), |(running, stalled), flight| {
-            (running + 1, stalled + usize::from(self.has_stalled(flight, now)))
-        });
-        self.allows(line, counts)
-    }
-
-    /// The lines on which something waits that may begin, slots apart.
-    fn able_lines(&self, now: Time) -> BTreeSet<Line> {
-        let mut counts: BTreeMap<Line, (usize, usize)> = BTreeMap::new();
-        for flight in self.running.values() {
-            let (running, stalled) = counts.entry((flight.class, flight.job.object)).or_default();
-            *running += 1;
-            *stalled += usize::from(self.has_stalled(flight, now));
-        }
-        let able = |line: &Line| self.allows(*line, counts.get(line).copied().unwrap_or_default());
-        self.lines.keys().copied().filter(able).collect()
-    }
-
-    fn allows(&self, (class, _): Line, (running, stalled): (usize, usize)) -> bool {
-        let limits = &self.limits;
-        let most = if class.mutates() { limits.stalled_mutations } else { limits.stalled_reads };
-        running < limits.per_object && stalled < most
-    }
-
-    fn has_stalled(&self, flight: &Flight, now: Time) -> bool {
-        now.since(flight.since) >= self.limits.stalls_after(flight.class)
-    }
-
-    fn is_full(&self) -> bool {
-        self.queued[Class::Background] > self.limits.background_queue || self.bounded() > self.limits.queue
-    }
-
-    /// Flights that wait and count towards the bound.
-    fn bounded(&self) -> usize {
-        self.queued.iter().sum::<usize>() - self.queued[Class::Background] - self.queued[Class::Close]
-    }
-
     fn next_place(&mut self) -> u64 {
         self.place += 1;
         self.place
     }
+}
+
+/// Whether a request makes an operation of class `other` more urgent: only reads are.
+fn is_more_urgent(class: Class, other: Class) -> bool {
+    let reads = [Class::Hot, Class::Meta, Class::Demand, Class::Background];
+    let urgency = |class| reads.iter().position(|read| *read == class);
+    urgency(class).zip(urgency(other)).is_some_and(|(new, old)| new < old)
 }

@@ -5,13 +5,14 @@
 use std::env;
 use std::time::Duration;
 
-use oxcrypt_io::sched::plan::{Class, KernelQueue, Limits, Outcome, Why};
+use oxcrypt_io::sched::plan::{Class, Hold, KernelQueue, Limits, Outcome, Why};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::sim::{Ask, Does, Sim};
 
 const EVENTS_A_CASE: usize = 400;
+const LONGEST_DELAY: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -20,6 +21,13 @@ enum Event {
     Finish(usize, Outcome<()>),
     Wait(Duration),
     Drain,
+}
+
+/// What most requests are.
+#[derive(Clone, Copy, Debug)]
+enum Mood {
+    Reads,
+    Changes,
 }
 
 /// Limits so small that every one of them is met.
@@ -68,16 +76,28 @@ impl Die {
         usize::try_from(self.below(len as u64)).unwrap()
     }
 
-    fn ask(&mut self) -> Ask {
-        let class = match self.below(20) {
-            0..8 => Class::Demand,
-            8..12 => Class::Meta,
-            12..15 => Class::Background,
-            15..17 => Class::Hot,
-            17 => Class::Close,
-            18 => Class::Namespace,
+    fn class(&mut self, mood: Mood) -> Class {
+        match (mood, self.below(20)) {
+            (Mood::Reads, 0..8) | (Mood::Changes, 0..3) => Class::Demand,
+            (Mood::Reads, 8..12) | (Mood::Changes, 3) => Class::Meta,
+            (Mood::Reads, 12..15) | (Mood::Changes, 4) => Class::Background,
+            (Mood::Reads, 15..17) => Class::Hot,
+            (_, 17) => Class::Close,
+            (Mood::Reads, 18) | (Mood::Changes, 5..12) => Class::Namespace,
             _ => Class::WriteBack,
-        };
+        }
+    }
+
+    /// What changes take turns in: a few things, often the same.
+    fn turns(&mut self, class: Class) -> Vec<(u64, Hold)> {
+        let many = self.one_of(&[0, 1, 1, 2, 2, 3]);
+        let turns: Vec<_> =
+            (0..many).map(|_| (self.below(4), self.one_of(&[Hold::Share, Hold::Alone]))).collect();
+        if class.mutates() { turns } else { Vec::new() }
+    }
+
+    fn ask(&mut self, mood: Mood) -> Ask {
+        let class = self.class(mood);
         // Kinds of work do not share their keys.
         let kind = match class {
             Class::Hot | Class::Demand | Class::Background => 0,
@@ -90,6 +110,17 @@ impl Die {
             class,
             object: self.below(6),
             keys: first..first + self.one_of(&[1, 1, 1, 1, 2, 3, 0]),
+            turns: self.turns(class),
+            delay: self.one_of(&[
+                None,
+                None,
+                None,
+                None,
+                Some(Duration::ZERO),
+                Some(Duration::from_millis(1)),
+                Some(Duration::from_millis(50)),
+                Some(LONGEST_DELAY),
+            ]),
             patience: patience.map(Duration::from_millis),
             caller: self.one_of(&[0, 1, 2, 3]),
             stale: self.below(10) == 9,
@@ -97,9 +128,9 @@ impl Die {
         }
     }
 
-    fn event(&mut self) -> Event {
+    fn event(&mut self, mood: Mood) -> Event {
         match self.below(24) {
-            0..12 => Event::Ask(self.ask()),
+            0..12 => Event::Ask(self.ask(mood)),
             12..15 => Event::Finish(self.index(100), Outcome::Done(())),
             15..18 => {
                 let outcome = self.one_of(&[
@@ -145,6 +176,7 @@ fn run(limits: Limits, events: Vec<Event>) {
         }
     }
     sim.drain();
+    sim.run_for(LONGEST_DELAY);
     while let Some((&flight, _)) = sim.running.first_key_value() {
         sim.finish(flight, &Outcome::Done(()));
     }
@@ -159,14 +191,15 @@ fn the_judge_finds_no_fault_whatever_happens() {
     let cases = u32::try_from(events / EVENTS_A_CASE).unwrap();
     let mut runner = TestRunner::new(Config {
         cases,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 4_000,
         failure_persistence: None,
         ..Config::default()
     });
     let drain = prop::option::weighted(0.1, 0..EVENTS_A_CASE);
-    let events =
-        prop::collection::vec(any::<u64>().prop_map(|number| Die(number).event()), 0..2 * EVENTS_A_CASE);
-    let outcome = runner.run(&(limits(), events, drain), |(limits, mut events, drain)| {
+    let events = prop::collection::vec(any::<u64>(), 0..2 * EVENTS_A_CASE);
+    let mood = prop_oneof![Just(Mood::Reads), Just(Mood::Changes)];
+    let outcome = runner.run(&(limits(), mood, events, drain), |(limits, mood, numbers, drain)| {
+        let mut events: Vec<_> = numbers.into_iter().map(|number| Die(number).event(mood)).collect();
         if let Some(at) = drain {
             events.insert(at.min(events.len()), Event::Drain);
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use oxcrypt_io::clock::{Deadline, Time};
 use oxcrypt_io::sched::plan::{
-    Action, Caller, Class, FlightId, Limits, ObjectId, Outcome, Part, Plan, Request, Verdict, WaiterId, Why,
-    Work,
+    Action, Caller, Class, FlightId, Hold, Limits, ObjectId, Outcome, Part, Plan, Request, TurnId, Verdict,
+    WaiterId, Why, Work,
 };
 
 use crate::judge::Judge;
@@ -38,6 +38,9 @@ pub(crate) struct Ask {
     pub(crate) class: Class,
     pub(crate) object: u64,
     pub(crate) keys: Range<u64>,
+    pub(crate) turns: Vec<(u64, Hold)>,
+    /// How long its operations are not to begin.
+    pub(crate) delay: Option<Duration>,
     pub(crate) patience: Option<Duration>,
     pub(crate) caller: u32,
     pub(crate) stale: bool,
@@ -51,8 +54,27 @@ impl Ask {
             Class::Meta => 20,
             _ => 120,
         };
-        let patience = Some(Duration::from_secs(seconds));
-        Self { class, object, keys: key..key + 1, patience, caller: 0, stale: false, kernel: None }
+        Self {
+            class,
+            object,
+            keys: key..key + 1,
+            turns: Vec::new(),
+            delay: None,
+            patience: Some(Duration::from_secs(seconds)),
+            caller: 0,
+            stale: false,
+            kernel: None,
+        }
+    }
+
+    pub(crate) fn turns(mut self, turns: &[(u64, Hold)]) -> Self {
+        self.turns = turns.to_vec();
+        self
+    }
+
+    pub(crate) fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
     }
 
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
@@ -161,8 +183,8 @@ impl Sim {
             deadline,
             caller: Caller(ask.caller),
             stale: ask.stale,
-            turns: Vec::new(),
-            not_before: None,
+            turns: ask.turns.iter().map(|(turn, hold)| (TurnId(*turn), *hold)).collect(),
+            not_before: ask.delay.map(|delay| self.now + delay),
             kernel: ask.kernel,
         };
         let mut out = Vec::new();
