@@ -261,8 +261,15 @@ pub(super) fn was_stored(file: &OpenFile, stored: Option<Stored>) {
     if file.marks.failures.swap(0, Ordering::AcqRel) > 0 {
         log::info!("{} can be stored again", file.node().ciphertext_path());
     }
-    if let Some(Stored::ConflictCopy { lost_chunks }) = stored {
-        let path = file.node().ciphertext_path();
+    if let Some(stored) = stored {
+        say_where_it_is(file.node(), stored);
+    }
+}
+
+/// All of a file was stored: says so where that is not where it was.
+pub(super) fn say_where_it_is(node: &Node, stored: Stored) {
+    if let Stored::ConflictCopy { lost_chunks } = stored {
+        let path = node.ciphertext_path();
         log::warn!("somebody else has put a file in the place of ours, which is {path} now");
         if lost_chunks > 0 {
             log::error!("{lost_chunks} chunks of {path} could be read nowhere and are zeros");

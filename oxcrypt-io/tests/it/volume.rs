@@ -4,6 +4,7 @@
 mod closing;
 mod crashes;
 mod deadlines;
+mod ending;
 mod entries;
 mod hanging_changes;
 mod histories;
