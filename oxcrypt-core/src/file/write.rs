@@ -84,7 +84,7 @@ impl File {
         let _turn = self.turn();
         loop {
             let (was, torn) = (self.len(), self.torn());
-            if len == was && torn.is_none() {
+            if len == was && len > 0 && torn.is_none() {
                 return Ok(());
             }
             let done = if len == 0 {
@@ -115,7 +115,7 @@ impl File {
             return Err(self.name(ErrorKind::TooLarge.into()));
         }
         let (was, torn) = (self.len(), self.torn());
-        if len >= was && torn.is_none() {
+        if len >= was && len > 0 && torn.is_none() {
             self.resident().extend(len, now).map_err(|error| self.name(error))?;
         } else {
             // While anything is being stored the end of the file is not to move.

@@ -197,6 +197,23 @@ fn a_directory_shows_at_once_when_what_is_in_it_was_changed() {
     }
 }
 
+// As programs do to leave a mark of when they were there.
+#[test]
+fn regression_an_empty_file_that_is_emptied_again_was_modified_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_storage, vault) = vault(&dir);
+    let file = lab::put(&vault, "file", b"");
+    let acts: [fn(&File); 2] =
+        [|file| file.set_len(0, at(2_000)).unwrap(), |file| assert!(file.try_set_len(0, at(2_000)).unwrap())];
+    for empty in acts {
+        set(&vault, &file, at(1_000));
+        empty(&file);
+        assert_eq!(modified(&vault, &file), at(2_000));
+        flush(&file).unwrap();
+        assert!(modified(&vault, &file) > at(2_000), "when storage took it");
+    }
+}
+
 #[test]
 fn regression_what_was_told_of_a_directory_before_it_was_changed_is_not_kept() {
     let storage = Lab::GCM.filled(|vault| drop(lab::make_dir(vault, "dir").unwrap()));
