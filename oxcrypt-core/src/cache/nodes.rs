@@ -190,6 +190,15 @@ impl NodeCache {
         self.attributes.get(&node.id).map(|known| known.value)
     }
 
+    /// Takes note that storage says something else by now: what is kept is an old answer.
+    pub(super) fn outdate_attributes(&self, node: &Node) {
+        let Some(known) = self.attributes.get(&node.id) else { return };
+        match known.since.checked_sub(self.max_age) {
+            Some(since) => self.attributes.insert(node.id, Stamped { since, ..known }, BOOKKEEPING),
+            None => self.attributes.remove(&node.id),
+        }
+    }
+
     /// Takes note that a node is gone: nothing is to be known of it by its number.
     pub(crate) fn forget_gone(&self, node: &Node) {
         self.attributes.remove(&node.id);

@@ -77,6 +77,7 @@ impl OwnChange<'_> {
         node.entry.changed();
         // Whoever looks for the name meanwhile finds one or the other.
         self.appeared(node, to);
+        self.has_moved(node);
         if let Some(replaced) = replaced {
             replaced.put(Place::Gone);
         }
@@ -104,6 +105,15 @@ impl OwnChange<'_> {
             node.put(Place::At(to.clone()));
             node.entry.changed();
             self.appeared(node, to);
+            self.has_moved(node);
+        }
+    }
+
+    /// The host takes note of when a file was moved. Nobody may be told that late: who reads the file, and looks whether
+    /// it stays as it is, would see it change.
+    fn has_moved(&self, node: &Node) {
+        if node.dir_id().is_none() {
+            self.cache.outdate_attributes(node);
         }
     }
 

@@ -214,6 +214,39 @@ fn regression_an_empty_file_that_is_emptied_again_was_modified_then() {
     }
 }
 
+// The host says that a file was changed when it was moved; who copies it, and compares, must not see that come late.
+#[cfg(unix)]
+#[test]
+fn regression_a_file_that_was_moved_shows_at_once_when_that_was() {
+    use oxcrypt_core::storage::Replace;
+    let host = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::open(host.path()).unwrap();
+    drop(Lab::SHORT.make(&storage));
+    let storage = Arc::new(storage);
+    // Memory believes what it knows.
+    let vault = lab::open(&storage);
+    let file = lab::put(&vault, "file", b"content");
+    drop(lab::put(&vault, "other", b"content"));
+    let changed = || vault.attributes(file.node(), Instant::now()).unwrap().changed.unwrap();
+    let host_says = || storage.metadata(&vault.content_path(file.node())).unwrap().changed.unwrap();
+    let host_clock = || {
+        std::fs::write(host.path().join("clock"), b"tick").unwrap();
+        std::fs::metadata(host.path().join("clock")).unwrap().modified().unwrap()
+    };
+    let acts = [
+        ("file", "moved", Replace::Never),
+        ("moved", "a longer name", Replace::Never),
+        ("a longer name", "other", Replace::Always),
+        ("other", "moved", Replace::Never),
+    ];
+    for (from, to, replace) in acts {
+        let before = changed();
+        while host_clock() <= before {}
+        lab::rename(&vault, from, to, replace).unwrap();
+        assert!(changed() == host_says() && changed() > before, "{from} to {to}");
+    }
+}
+
 #[test]
 fn regression_what_was_told_of_a_directory_before_it_was_changed_is_not_kept() {
     let storage = Lab::GCM.filled(|vault| drop(lab::make_dir(vault, "dir").unwrap()));
