@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, ReplyEmpty, ReplyWrite, WriteFlags};
-use oxcrypt_core::Node;
 use oxcrypt_core::storage::Attributes;
+use oxcrypt_core::{Cleartext, Node, NodeAttributes};
+use oxcrypt_io::volume::OpenFile;
 
 use super::change::answer;
 use super::{Asker, Dispatch};
@@ -25,43 +26,62 @@ impl Dispatch {
             Ok(file) => file,
             Err(errno) => return reply.error(errno),
         };
-        let mut question = self.volume.write(&file, offset, bytes);
         let from_pages = flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        // Pages that were mapped are written by a thread of the kernel, which nobody kills.
+        let asker = Asker { thread: if from_pages { 0 } else { asker.thread }, ..asker };
+        let known = || self.volume.resident_attributes(file.node());
+        if !flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID)
+            || known().is_some_and(|told| !gives_rights(&told))
+        {
+            return self.write_now(asker, &file, offset, bytes, from_pages, reply);
+        }
+        let mut copy = Cleartext::zeroed(bytes.len());
+        copy.copy_from_slice(bytes);
+        self.drop_rights(asker, &Arc::clone(file.node()), move |dispatch, dropped| match dropped {
+            Ok(()) => dispatch.write_now(asker, &file, offset, &copy, from_pages, reply),
+            Err(errno) => reply.error(errno),
+        });
+    }
+
+    fn write_now(
+        self: &Arc<Self>,
+        asker: Asker,
+        file: &Arc<OpenFile>,
+        offset: u64,
+        bytes: &[u8],
+        from_pages: bool,
+        reply: ReplyWrite,
+    ) {
+        let mut question = self.volume.write(file, offset, bytes);
         if from_pages {
             question = question.holding(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         }
-        // Pages that were mapped are written by a thread of the kernel, which nobody kills.
-        let asker = Asker { thread: if from_pages { 0 } else { asker.thread }, ..asker };
-        let drops_rights = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        self.ask(
-            "write",
-            asker,
-            &Arc::clone(file.node()),
-            question,
-            move |dispatch, written| match written {
-                Ok(len) if drops_rights => {
-                    let node = Arc::clone(file.node());
-                    dispatch.drop_rights(asker, &node, move || reply.written(len_of(len)));
-                }
-                Ok(len) => reply.written(len_of(len)),
-                Err(errno) => reply.error(errno),
-            },
-        );
+        self.ask("write", asker, file.node(), question, move |_, written| match written {
+            Ok(len) => reply.written(len_of(len)),
+            Err(errno) => reply.error(errno),
+        });
     }
 
-    /// Nobody gets somebody's rights by a file that another has written. Only direct writes ask for that: before others
-    /// the kernel sets the mode itself.
-    fn drop_rights(self: &Arc<Self>, asker: Asker, node: &Arc<Node>, then: impl FnOnce() + Send + 'static) {
+    /// Nobody gets somebody's rights by a file that another has written: they are gone before anything is written, or
+    /// nothing is. Only direct writes ask for that: before others the kernel sets the mode itself.
+    fn drop_rights(
+        self: &Arc<Self>,
+        asker: Asker,
+        node: &Arc<Node>,
+        then: impl FnOnce(&Arc<Self>, Result<(), Errno>) + Send + 'static,
+    ) {
         let question = self.volume.attributes(node);
         let about = Arc::clone(node);
         self.ask("write", asker, node, question, move |dispatch, told| {
-            let bits = told.ok().and_then(|told| told.owner).map_or(0, |owner| owner.mode);
-            if bits & SET_IDS == 0 {
-                return then();
-            }
-            let change = Attributes { mode: Some(bits & !SET_IDS), ..Attributes::default() };
-            let question = dispatch.volume.set_attributes(&about, change);
-            dispatch.ask("write", asker, &about, question, move |_, _| then());
+            let owner = match told {
+                Ok(told) if gives_rights(&told) => told.owner,
+                told => return then(dispatch, told.map(drop)),
+            };
+            let mode = owner.map(|owner| owner.mode & !SET_IDS);
+            let question =
+                dispatch.volume.set_attributes(&about, Attributes { mode, ..Attributes::default() });
+            dispatch
+                .ask("write", asker, &about, question, move |dispatch, set| then(dispatch, set.map(drop)));
         });
     }
 
@@ -118,4 +138,9 @@ impl Dispatch {
 
 fn len_of(written: usize) -> u32 {
     u32::try_from(written).unwrap_or(u32::MAX)
+}
+
+/// Whether who runs a file gets the rights of its owner or group.
+fn gives_rights(told: &NodeAttributes) -> bool {
+    told.owner.is_some_and(|owner| owner.mode & SET_IDS != 0)
 }

@@ -1,5 +1,8 @@
 //! Mode, owner and times of entries.
 
+use std::io::ErrorKind;
+
+use oxcrypt_core::storage::{Method, Verdict};
 use oxcrypt_fuse::MountOptions;
 use oxcrypt_io::mount::Unmount;
 
@@ -97,6 +100,39 @@ for change in ["write", "truncate", "trunc", "chown"]:
     unlink("program")
 "#;
         house.python(script).succeed();
+    }
+}
+
+#[test]
+fn regression_nothing_is_written_where_the_rights_of_an_owner_cannot_be_taken() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for direct_io in BOTH {
+        let mut options = MountOptions::default();
+        (options.allow_other, options.direct_io) = (true, direct_io);
+        let Some(house) = House::new(options, |_, _| ()) else { return };
+        let make = r#"chmod(".", 0o777); write_all("program", b"code"); chmod("program", 0o6777)"#;
+        house.python(make).succeed();
+        house.storage.on_call(|call| match call.method {
+            Method::SetAttributes => Verdict::Fail(ErrorKind::PermissionDenied),
+            _ => Verdict::Pass,
+        });
+        let become_other = r#"
+setgroups([]); setresgid(4321, 4321, 4321); setresuid(1234, 1234, 1234)
+handle = os.open("program", O_RDWR)
+"#;
+        let refused = r#"
+assert refused(os.write, handle, b"other") == "EACCES"
+assert fstat(handle).st_mode & 0o7777 == 0o6777 and pread(handle, 9, 0) == b"code"
+"#;
+        house.python(&format!("{become_other}{refused}")).succeed();
+        house.storage.on_call(|_| Verdict::Pass);
+        let done = r#"
+assert os.write(handle, b"other") == 5
+assert fstat(handle).st_mode & 0o7777 == 0o777 and pread(handle, 9, 0) == b"other"
+"#;
+        house.python(&format!("{become_other}{done}")).succeed();
     }
 }
 

@@ -27,4 +27,11 @@ impl Volume {
             |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
         )
     }
+
+    /// What memory has of the same, however old, at once.
+    #[must_use]
+    pub fn resident_attributes(&self, node: &Node) -> Option<NodeAttributes> {
+        let store = &self.shared.store;
+        store.vault.resident().attributes(node, store.born).ready()
+    }
 }
