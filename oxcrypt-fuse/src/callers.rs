@@ -114,7 +114,12 @@ impl Callers {
 
     /// It is answered.
     pub(crate) fn leave(&self, id: RequestId) {
-        self.lock().requests.remove(&id);
+        let mut waiting = self.lock();
+        waiting.requests.remove(&id);
+        if waiting.requests.is_empty() {
+            // Nobody may look for a long time, where each is answered before somebody does.
+            waiting.turns.clear();
+        }
     }
 
     /// Nobody is looked after any more.
@@ -216,4 +221,20 @@ fn status_of(thread: u32) -> Option<String> {
 fn is_gone(thread: u32) -> bool {
     let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
     thread.is_none_or(|thread| rustix::process::test_kill_process(thread) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regression_nothing_is_kept_of_those_who_are_answered_before_anybody_looks() {
+        let callers = Callers { waiting: Mutex::default(), somebody: Condvar::new() };
+        for thread in 0..1_000 {
+            let id = callers.enter("read", thread, CiphertextPath::root());
+            callers.leave(id);
+        }
+        let waiting = callers.lock();
+        assert_eq!((waiting.requests.len(), waiting.turns.len()), (0, 0));
+    }
 }
