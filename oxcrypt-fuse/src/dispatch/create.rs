@@ -7,11 +7,19 @@ use std::sync::Arc;
 use fuser::{Errno, INodeNo, ReplyCreate, ReplyEntry};
 use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{Name, Node, NodeKind};
-use oxcrypt_io::volume::OpenFile;
+use oxcrypt_io::volume::{OpenFile, Question, Volume};
 use rustix::fs::{FileType, OFlags};
 
 use super::entry::GENERATION;
 use super::{Asker, Dispatch, name};
+
+/// An entry that is to be made.
+struct New<'n> {
+    dir: INodeNo,
+    name: &'n OsStr,
+    kind: NodeKind,
+    mode: u32,
+}
 
 impl Dispatch {
     /// Makes a file that is there and empty. Nothing else can be made by `mknod`: a vault holds no pipes, sockets and devices.
@@ -27,16 +35,9 @@ impl Dispatch {
             // What the kernel says of such a file system.
             return reply.error(Errno::EPERM);
         }
-        self.make(asker, dir, name, (NodeKind::File, mode), move |dispatch, fresh| {
-            let (dir, name, fresh) = match fresh {
-                Ok(fresh) => fresh,
-                Err(errno) => return reply.error(errno),
-            };
-            let question = dispatch.volume.create(&dir, &name, fresh);
-            dispatch.ask("create", asker, &dir, question, move |dispatch, file| match file {
-                Ok(file) => dispatch.reply_entry(asker, Arc::clone(file.node()), reply),
-                Err(errno) => reply.error(errno),
-            });
+        let new = New { dir, name, kind: NodeKind::File, mode };
+        self.make(asker, &new, Volume::create, move |dispatch, file| {
+            dispatch.reply_made(asker, file.map(|file| Arc::clone(file.node())), reply);
         });
     }
 
@@ -48,16 +49,9 @@ impl Dispatch {
         mode: u32,
         reply: ReplyEntry,
     ) {
-        self.make(asker, dir, name, (NodeKind::Directory, mode), move |dispatch, fresh| {
-            let (dir, name, fresh) = match fresh {
-                Ok(fresh) => fresh,
-                Err(errno) => return reply.error(errno),
-            };
-            let question = dispatch.volume.make_dir(&dir, &name, fresh);
-            dispatch.ask("mkdir", asker, &dir, question, move |dispatch, node| match node {
-                Ok(node) => dispatch.reply_entry(asker, node, reply),
-                Err(errno) => reply.error(errno),
-            });
+        let new = New { dir, name, kind: NodeKind::Directory, mode };
+        self.make(asker, &new, Volume::make_dir, move |dispatch, node| {
+            dispatch.reply_made(asker, node, reply);
         });
     }
 
@@ -71,17 +65,11 @@ impl Dispatch {
     ) {
         // A vault holds text.
         let Some(target) = target.to_str().map(str::to_owned) else { return reply.error(Errno::EILSEQ) };
-        self.make(asker, dir, name, (NodeKind::Symlink, 0), move |dispatch, fresh| {
-            let (dir, name, fresh) = match fresh {
-                Ok(fresh) => fresh,
-                Err(errno) => return reply.error(errno),
-            };
-            let question = dispatch.volume.make_symlink(&dir, &name, &target, fresh);
-            dispatch.ask("symlink", asker, &dir, question, move |dispatch, node| match node {
-                Ok(node) => dispatch.reply_entry(asker, node, reply),
-                Err(errno) => reply.error(errno),
-            });
-        });
+        let new = New { dir, name, kind: NodeKind::Symlink, mode: 0 };
+        let question = move |volume: &Volume, dir: &Arc<Node>, name: &Name, fresh: Attributes| {
+            volume.make_symlink(dir, name, &target, fresh)
+        };
+        self.make(asker, &new, question, move |dispatch, node| dispatch.reply_made(asker, node, reply));
     }
 
     /// Makes a file and opens it.
@@ -95,22 +83,21 @@ impl Dispatch {
         reply: ReplyCreate,
     ) {
         let exclusive = OFlags::from_bits_retain(flags.cast_unsigned()).contains(OFlags::EXCL);
-        self.make(asker, dir, name, (NodeKind::File, mode), move |dispatch, fresh| {
-            let (dir, name, fresh) = match fresh {
-                Ok(fresh) => fresh,
-                Err(errno) => return reply.error(errno),
-            };
-            let question = dispatch.volume.create(&dir, &name, fresh);
-            dispatch.ask("create", asker, &dir, question, move |dispatch, file| match file {
-                Ok(file) => dispatch.reply_created(asker, file, reply),
-                // Somebody else has made it since the kernel looked. Only the kernel knows whether this caller may open
-                // it, so it is to look again.
-                Err(errno) if errno.code() == Errno::EEXIST.code() && !exclusive => {
-                    reply.error(Errno::ESTALE);
-                }
-                Err(errno) => reply.error(errno),
-            });
+        let new = New { dir, name, kind: NodeKind::File, mode };
+        self.make(asker, &new, Volume::create, move |dispatch, file| match file {
+            Ok(file) => dispatch.reply_created(asker, file, reply),
+            // Somebody else has made it since the kernel looked. Only the kernel knows whether this caller may open it,
+            // so it is to look again.
+            Err(errno) if errno.code() == Errno::EEXIST.code() && !exclusive => reply.error(Errno::ESTALE),
+            Err(errno) => reply.error(errno),
         });
+    }
+
+    fn reply_made(self: &Arc<Self>, asker: Asker, node: Result<Arc<Node>, Errno>, reply: ReplyEntry) {
+        match node {
+            Ok(node) => self.reply_entry(asker, node, reply),
+            Err(errno) => reply.error(errno),
+        }
     }
 
     fn reply_created(self: &Arc<Self>, asker: Asker, file: Arc<OpenFile>, reply: ReplyCreate) {
@@ -128,30 +115,39 @@ impl Dispatch {
         });
     }
 
-    /// Goes on with a new entry's directory, the name it gets, and what else it is to have.
-    fn make(
+    /// Makes an entry by `question`, which gets its directory, the name it gets there, and what else it is to have.
+    fn make<T: Send + 'static>(
         self: &Arc<Self>,
         asker: Asker,
-        dir: INodeNo,
-        name: &OsStr,
-        (kind, mode): (NodeKind, u32),
-        then: impl FnOnce(&Arc<Self>, Result<(Arc<Node>, Name, Attributes), Errno>) + Send + 'static,
+        new: &New<'_>,
+        question: impl FnOnce(&Volume, &Arc<Node>, &Name, Attributes) -> Question<T> + Send + 'static,
+        then: impl FnOnce(&Arc<Self>, Result<T, Errno>) + Send + 'static,
     ) {
-        let (dir, name) = match self.to_change(dir).and_then(|dir| Ok((dir, name::of_new(name)?))) {
+        let (kind, mode) = (new.kind, new.mode);
+        let operation = match kind {
+            NodeKind::File => "create",
+            NodeKind::Directory => "mkdir",
+            NodeKind::Symlink => "symlink",
+        };
+        let (dir, name) = match self.to_change(new.dir).and_then(|dir| Ok((dir, name::of_new(new.name)?))) {
             Ok(found) => found,
             Err(errno) => return then(self, Err(errno)),
         };
-        self.with_name("create", asker, &Arc::clone(&dir), name, move |dispatch, name| {
+        self.with_name(operation, asker, &Arc::clone(&dir), name, move |dispatch, name| {
             let name = match name {
                 Ok(name) => name,
                 Err(errno) => return then(dispatch, Err(errno)),
             };
             // It may be that the directory gives its group to what comes into it.
-            let question = dispatch.volume.attributes(&dir);
-            dispatch.ask("create", asker, &Arc::clone(&dir), question, move |dispatch, above| {
-                let fresh =
-                    above.map(|above| dispatch.looks.of_new(above.owner, kind, mode, (asker.uid, asker.gid)));
-                then(dispatch, fresh.map(|fresh| (dir, name, fresh)));
+            let above = dispatch.volume.attributes(&dir);
+            dispatch.ask(operation, asker, &Arc::clone(&dir), above, move |dispatch, above| {
+                let owner = match above {
+                    Ok(above) => above.owner,
+                    Err(errno) => return then(dispatch, Err(errno)),
+                };
+                let fresh = dispatch.looks.of_new(owner, kind, mode, (asker.uid, asker.gid));
+                let question = question(&dispatch.volume, &dir, &name, fresh);
+                dispatch.ask(operation, asker, &dir, question, then);
             });
         });
     }
