@@ -282,8 +282,10 @@ impl BlockStorage for MemoryStorage {
 
     fn set_attributes(&self, path: &CiphertextPath, change: &Attributes) -> io::Result<Metadata> {
         if path.as_str().is_empty() {
-            return Err(io::ErrorKind::Unsupported.into());
+            let is_nothing = *change == Attributes::default();
+            return if is_nothing { self.metadata(path) } else { Err(io::ErrorKind::Unsupported.into()) };
         }
+        only_permissions(change)?;
         let entries = self.shared();
         let entry = entries.find(path)?;
         entry.file.change(change);
@@ -310,6 +312,15 @@ fn replaceable(source: EntryKind, target: EntryKind, target_is_empty: bool) -> i
 fn not_the_root(path: &CiphertextPath) -> io::Result<()> {
     match path.as_str() {
         "" => Err(io::Error::new(io::ErrorKind::InvalidInput, "the vault's own folder")),
+        _ => Ok(()),
+    }
+}
+
+fn only_permissions(change: &Attributes) -> io::Result<()> {
+    match change.mode {
+        Some(mode) if mode & !0o7777 != 0 => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "more than the permission bits"))
+        }
         _ => Ok(()),
     }
 }
@@ -398,6 +409,7 @@ impl BlockFile for Arc<MemoryFile> {
     }
 
     fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
+        only_permissions(change)?;
         self.change(change);
         Ok(self.metadata(EntryKind::File))
     }

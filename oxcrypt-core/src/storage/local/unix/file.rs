@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 #[cfg(target_os = "linux")]
 use std::io::IoSliceMut;
-use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd as _;
+use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
 #[cfg(target_os = "linux")]
