@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::content::span_len;
-use super::unsaved::{CHUNK, Unsaved};
+use super::content::{span_len, to_usize};
+use super::unsaved::{CHUNK, Reserved, Unsaved};
 use super::{Block, File};
-use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, Span};
+use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, PAYLOAD_LEN, Span};
 use crate::error::{Error, ErrorKind};
 
 /// So much a file may always hold in memory, so that others that cannot be stored do not stop it.
-pub(super) const ALWAYS: usize = 128 << 10;
+pub(super) const ALWAYS: usize = CHUNK;
 
 /// What came of a write that memory alone was to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Attempt {
     Done,
     /// Nothing was changed. Of these chunks only a part would be, and the rest is in storage only.
     Needs(Vec<ChunkIndex>),
-    /// Nothing was changed. Memory takes no more of this file before storage has taken some.
+    /// Nothing was changed. Memory takes not so much before storage has taken some, of this file or others.
     Full,
 }
 
@@ -57,6 +57,13 @@ impl File {
         !self.is_full(&self.resident().state().unsaved, spans)
     }
 
+    /// How many bytes at `offset` memory would take at least, as far as its room is concerned: up to the end of a chunk.
+    #[must_use]
+    pub fn memory_left(&self, offset: u64) -> usize {
+        let chunks = self.room(&self.resident().state().unsaved) / CHUNK;
+        (chunks * CHUNK).saturating_sub(to_usize(offset % PAYLOAD_LEN))
+    }
+
     fn attempt(
         &self,
         offset: u64,
@@ -68,9 +75,7 @@ impl File {
         // One lock for all of it: nobody sees half of a write.
         let mut state = self.resident().state_mut();
         state.expect_whole().map_err(|error| self.name(error))?;
-        if self.is_full(&state.unsaved, spans()) {
-            return Ok(Attempt::Full);
-        }
+        let Some(_room) = self.reserve(&state.unsaved, spans()) else { return Ok(Attempt::Full) };
         let (mut begun, mut needs) = (Vec::new(), Vec::new());
         for span in spans().filter(|span| state.unsaved.chunk(span.chunk.0).is_none()) {
             let base = match blocks.iter().find_map(|block| block.base(state.content.id, span.chunk.0)) {
@@ -100,12 +105,37 @@ impl File {
         Ok(Attempt::Done)
     }
 
-    /// Whether a write would take more memory than the file may have. One that holds nothing may take what it needs.
+    /// Whether a write would take more memory than there is for the file.
     fn is_full(&self, unsaved: &Unsaved, spans: impl Iterator<Item = Span>) -> bool {
-        let new = spans.filter(|span| unsaved.chunk(span.chunk.0).is_none()).count() * CHUNK;
-        let (own, limits) = (unsaved.bytes(), self.context.limits);
-        let all = self.context.budget.bytes();
-        let is_too_much = own + new > limits.per_file || (all + new > limits.per_vault && own + new > ALWAYS);
-        new > 0 && own > 0 && is_too_much
+        new_bytes(unsaved, spans) > self.room(unsaved)
     }
+
+    /// Bytes of chunks more that memory takes of the file.
+    fn room(&self, unsaved: &Unsaved) -> usize {
+        let left_of_all = self.context.limits.per_vault.saturating_sub(self.context.budget.bytes());
+        self.left_of_file(unsaved).min(left_of_all).max(ALWAYS.saturating_sub(unsaved.bytes()))
+    }
+
+    fn left_of_file(&self, unsaved: &Unsaved) -> usize {
+        self.context.limits.per_file.saturating_sub(unsaved.bytes())
+    }
+
+    /// Keeps room for a write against others until the result is dropped; `None` if there is not enough.
+    fn reserve(&self, unsaved: &Unsaved, spans: impl Iterator<Item = Span>) -> Option<Reserved<'_>> {
+        let (new, own) = (new_bytes(unsaved, spans), unsaved.bytes());
+        let budget = &self.context.budget;
+        if new == 0 || own + new <= ALWAYS {
+            return budget.reserve(0, usize::MAX);
+        }
+        if new > self.left_of_file(unsaved) {
+            None
+        } else {
+            budget.reserve(new, self.context.limits.per_vault)
+        }
+    }
+}
+
+/// Bytes of chunks that a write changes and that memory does not hold yet.
+fn new_bytes(unsaved: &Unsaved, spans: impl Iterator<Item = Span>) -> usize {
+    spans.filter(|span| unsaved.chunk(span.chunk.0).is_none()).count() * CHUNK
 }

@@ -59,6 +59,25 @@ impl Budget {
     pub(super) fn give_back(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
+
+    /// Counts so many bytes more until the result is dropped, if all are no more than `most` then.
+    pub(super) fn reserve(&self, bytes: usize, most: usize) -> Option<Reserved<'_>> {
+        let more = |all: usize| all.checked_add(bytes).filter(|all| *all <= most);
+        let reserved = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        reserved.ok().map(|_| Reserved { budget: self, bytes })
+    }
+}
+
+/// Room for chunks that are about to be taken.
+pub(super) struct Reserved<'b> {
+    budget: &'b Budget,
+    bytes: usize,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
 }
 
 /// Chunks that are stored at once: a megabyte.

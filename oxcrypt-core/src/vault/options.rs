@@ -21,7 +21,8 @@ pub struct VaultOptions {
     pub read_only: bool,
     /// Bytes of changed chunks of one file that memory takes, before whoever writes has to store some.
     pub unsaved_bytes_per_file: usize,
-    /// The same of all files together. A file with less than 128 KiB may always write.
+    /// The same of all files together, but for a chunk of 32 KiB that every file may hold, so that those which cannot be
+    /// stored do not stop the writers of others.
     pub unsaved_bytes: usize,
 }
 

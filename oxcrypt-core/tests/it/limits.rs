@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use oxcrypt_core::chunk::MAX_CLEARTEXT_LEN;
 use oxcrypt_core::storage::{FaultyStorage, Method, Verdict};
-use oxcrypt_core::{ErrorKind, Stored, Vault, VaultOptions};
+use oxcrypt_core::{Attempt, ErrorKind, File, Stored, Vault, VaultOptions};
 
 use crate::lab::{self, Lab, at, bytes, content, find, flush};
 
@@ -83,6 +83,26 @@ fn a_file_that_cannot_be_stored_does_not_stop_the_writers_of_others() {
     assert!(content(&dead).unwrap() == long[..taken]);
     flush(&dead).unwrap();
     assert!(lab::read(&lab::open(&storage), "dead").unwrap() == long[..taken]);
+}
+
+#[test]
+fn regression_memory_takes_no_more_than_it_may_hold_and_a_chunk_of_each_file() {
+    let storage = Arc::new(Lab::GCM.empty());
+    let (most, count) = (64 << 20, 3_000);
+    let vault = lab::open_with(&storage, &VaultOptions::default().unsaved_bytes(16 << 20, most));
+    let files: Vec<_> = (0..count).map(|number| lab::create(&vault, &number.to_string()).unwrap()).collect();
+    let written = bytes(4 * P, 0);
+    // Nothing of it is ever stored.
+    let takes = |file: &File, offset, len| {
+        file.try_write_at(offset, &written[..len], &[], at(1)).unwrap() == Attempt::Done
+    };
+    let all = files.iter().filter(|file| takes(file, 0, 4 * P)).count();
+    assert_eq!(all, most / (4 * P), "as many as there is room for");
+    for file in &files {
+        let is_in = file.resident().unsaved_bytes() > 0;
+        assert_eq!(takes(file, 4 * P as u64, P), !is_in, "one that holds nothing takes a chunk");
+    }
+    assert_eq!(vault.unsaved_bytes(), most + (count - all) * P);
 }
 
 #[test]

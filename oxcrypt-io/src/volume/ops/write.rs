@@ -35,6 +35,10 @@ struct Write {
     file: Arc<OpenFile>,
     offset: u64,
     bytes: Cleartext,
+    /// How many of the bytes are written.
+    done: usize,
+    /// Whether a part of the rest is taken where there is no room for all of it: it has waited for room once.
+    in_parts: bool,
     deadline: Deadline,
     /// What was read of the chunks that it lacked so far. The cache may have lost them by the time the last is there.
     blocks: Vec<Arc<Block>>,
@@ -47,14 +51,15 @@ impl Volume {
     /// storage has them after [`flush`](Self::flush), or before.
     ///
     /// Memory answers in the usual case. Where only a part of a chunk changes that is not in memory, that is read first;
-    /// where memory holds as much of the file as it may, the answer waits until storage has taken some. At the deadline
-    /// nothing was written. The errors are those of [`oxcrypt_core::File::write_at`], and among them that of an earlier
-    /// write which could not be stored.
+    /// where memory holds as much of the file as it may, the answer waits until storage has taken some. Where other files
+    /// use up what memory may hold of all, the bytes go there and to storage part by part. At the deadline nothing was
+    /// written, or only as many bytes as are told then. The errors are those of [`oxcrypt_core::File::write_at`], and among
+    /// them that of an earlier write which could not be stored.
     pub fn write(&self, file: &Arc<OpenFile>, offset: u64, bytes: &[u8]) -> Question<usize> {
         match self.shared.try_write(file, offset, bytes, &[], Space::AsKnown) {
             Ok(None) => Question::known(Ok(bytes.len())),
             Ok(Some(lack)) => self.shared.write_later(file, offset, bytes, &lack),
-            Err(error) => Question::known(Err(error)),
+            Err(error) => Question::known(Err(told(file, error))),
         }
     }
 }
@@ -82,7 +87,7 @@ impl Shared {
         }
         let attempt = file.file()?.try_write_at(offset, bytes, blocks, SystemTime::now());
         drop(within);
-        Ok(match attempt.map_err(|error| told(file, error.into()))? {
+        Ok(match attempt? {
             Attempt::Done => {
                 self.store_by_and_by(file);
                 None
@@ -105,8 +110,16 @@ impl Shared {
         let mut copy = Cleartext::zeroed(bytes.len());
         copy.copy_from_slice(bytes);
         let deadline = self.write_deadline();
-        let (file, blocks) = (Arc::clone(file), Vec::new());
-        let write = Write { file, offset, bytes: copy, deadline, blocks, _waiting: waiting };
+        let write = Write {
+            file: Arc::clone(file),
+            offset,
+            bytes: copy,
+            done: 0,
+            in_parts: false,
+            deadline,
+            blocks: Vec::new(),
+            _waiting: waiting,
+        };
         Question::open(self.ask_for(write, lack))
     }
 
@@ -121,11 +134,14 @@ impl Shared {
             Lack::Memory => (write.ask_for_memory(), Space::AsKnown),
             Lack::Space => (write.ask_for_space(), Space::Asked),
         };
+        write.in_parts |= matches!(lack, Lack::Memory);
         let shared = Arc::clone(self);
         let finish = move |settled: Settled<Value>| match shared.try_again(&mut write, settled, space) {
             Ok(None) => Step::Done(Ok(write.bytes.len())),
             Ok(Some(lack)) => Step::Again(Box::new(shared.ask_for(write, &lack))),
-            Err(error) => Step::Done(Err(error)),
+            // What is written is written; whoever goes on meets the error then.
+            Err(_) if write.done > 0 => Step::Done(Ok(write.done)),
+            Err(error) => Step::Done(Err(told(&write.file, error))),
         };
         Pending { shared: Arc::clone(self), ask, finish: Box::new(finish) }
     }
@@ -141,7 +157,7 @@ impl Shared {
             match value {
                 // The latest first: an older one of the same chunks is of no use any more.
                 Value::Block(block) => write.blocks.insert(0, block),
-                Value::Failed(error) => return Err(told(&write.file, error.into())),
+                Value::Failed(error) => return Err(error.into()),
                 Value::Space(space) => {
                     self.space_was_told(space);
                     if space.available < growth {
@@ -156,7 +172,27 @@ impl Shared {
         }
         // Only chunks at its two ends can change in part.
         write.blocks.truncate(2);
-        self.try_write(&write.file, write.offset, &write.bytes, &write.blocks, space)
+        let (offset, rest) = write.rest();
+        match self.try_write(&write.file, offset, rest, &write.blocks, space)? {
+            Some(Lack::Memory) if write.in_parts => self.write_part(write, space),
+            lack => Ok(lack),
+        }
+    }
+
+    /// Writes as much as there is room for in memory.
+    fn write_part(self: &Arc<Self>, write: &mut Write, space: Space) -> Result<Option<Lack>> {
+        let (offset, rest) = write.rest();
+        let room = write.file.file()?.memory_left(offset).min(rest.len());
+        let part = rest.split_at(room).0;
+        if part.is_empty() {
+            return Ok(Some(Lack::Memory));
+        }
+        let lack = self.try_write(&write.file, offset, part, &write.blocks, space)?;
+        if lack.is_some() {
+            return Ok(lack);
+        }
+        write.done += room;
+        Ok(if write.done < write.bytes.len() { Some(Lack::Memory) } else { None })
     }
 }
 
@@ -172,7 +208,8 @@ impl Write {
 
     /// Room in memory, which there is when storage has taken some.
     fn ask_for_memory(&self) -> Ask {
-        let (file, offset, len) = (Arc::clone(&self.file), self.offset, self.bytes.len());
+        let (offset, rest) = self.rest();
+        let (file, len) = (Arc::clone(&self.file), rest.len());
         self.ask_to_store(Box::new(move || {
             let stored = file.with(|file| {
                 while !file.has_memory(offset, len + SLACK) && file.store_some()? {}
@@ -198,14 +235,21 @@ impl Write {
         Ask::to_store(self.file.node(), None, job, self.deadline)
     }
 
+    /// What is not written yet, and where.
+    fn rest(&self) -> (u64, &[u8]) {
+        (self.offset.saturating_add(self.done as u64), self.bytes.split_at(self.done).1)
+    }
+
     /// Bytes by which it makes the file longer.
     fn growth(&self) -> u64 {
         self.offset.saturating_add(self.bytes.len() as u64).saturating_sub(self.file.resident().len())
     }
 }
 
-/// Takes note that whoever has the file open is told of this.
+/// Takes note that whoever has the file open is told of this, if it is what storage says.
 pub(super) fn told(file: &OpenFile, error: Error) -> Error {
-    file.resident().failure_was_told();
+    if error.kind().is_some() {
+        file.resident().failure_was_told();
+    }
     error
 }
