@@ -86,7 +86,7 @@ impl File {
     }
 
     /// [Flushes](Self::flush), and makes every byte written so far durable, with the entry and the directories that lead
-    /// to it.
+    /// to it: also what others have written, where this was opened for reading.
     ///
     /// # Errors
     ///
@@ -94,10 +94,12 @@ impl File {
     /// it gave up on: where the storage could not make them durable, the host may have dropped them, so every later call
     /// says so, too, until the file is begun anew by cutting it to nothing.
     pub fn sync(&self, now: Instant) -> Result<Stored> {
-        self.expect_writable()?;
         let _turn = self.turn();
+        // Where anything is unsaved, the handle that all share can be written to.
         let stored = self.flush_in_turn(now)?;
-        self.expect_kept()?;
+        if self.writable {
+            self.expect_kept()?;
+        }
         self.resident().expect_durability()?;
         self.shared.handle().sync().map_err(|error| {
             let error = self.name(error.into());

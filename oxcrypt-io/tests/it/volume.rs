@@ -14,5 +14,6 @@ mod model;
 mod read_ahead;
 mod sharing;
 mod stale;
+mod syncing;
 mod together;
 mod waiting_writes;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oxcrypt_core::{File, Node};
 
-use crate::volume::error::Error;
+use crate::volume::error::{Error, Result};
 use crate::volume::value::{Key, Value, outcome};
 use crate::volume::write_back::was_stored;
 use crate::volume::{OpenFile, Question, Volume};
@@ -25,10 +25,8 @@ impl Volume {
     /// [given up](Volume::discard) is told so, once.
     pub fn flush(&self, file: &Arc<OpenFile>) -> Question<()> {
         let resident = file.resident();
-        if file.is_writable()
-            && let Err(error) = file.with(File::expect_kept)
-        {
-            return Question::known(Err(error.into()));
+        if let Err(error) = expect_kept(file) {
+            return Question::known(Err(error));
         }
         if !file.is_writable() || !resident.is_unsaved() {
             return Question::known(Ok(()));
@@ -49,21 +47,17 @@ impl Volume {
     }
 
     /// Makes all that was written to a file durable, as [`oxcrypt_core::File::sync`], with the directories that lead to
-    /// it.
+    /// it, whatever it was opened for.
     ///
     /// At the deadline as [`flush`](Self::flush).
     pub fn sync(&self, file: &Arc<OpenFile>) -> Question<()> {
+        // Who shares the operation of another would not be told.
+        if let Err(error) = expect_kept(file) {
+            return Question::known(Err(error));
+        }
         let about = Arc::clone(file);
         let question = self.shared.store_change(file.node(), Some(Key::Sync), move |store| {
-            let now = store.now();
-            let synced = if about.is_writable() {
-                about.with(|file| file.sync(now))
-            } else if about.node().is_gone() {
-                return outcome(Ok(()), |()| Value::Nothing);
-            } else {
-                // Whoever reads may ask for this, too: others have written, or he has before.
-                store.vault.open_for_writing(about.node(), now).and_then(|file| file.sync(now))
-            };
+            let synced = about.with(|file| file.sync(store.now()));
             if let Ok(stored) = &synced {
                 was_stored(&about, Some(*stored));
             }
@@ -80,6 +74,11 @@ impl Volume {
             outcome(store.vault.sync_dir(&about), |()| Value::Nothing)
         })
     }
+}
+
+/// Says once to whoever may write that something of the file was given up.
+fn expect_kept(file: &OpenFile) -> Result<()> {
+    if file.is_writable() { Ok(file.with(File::expect_kept)?) } else { Ok(()) }
 }
 
 /// Takes note where whoever has a file open is told that it could not be stored.

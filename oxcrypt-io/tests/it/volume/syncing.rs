@@ -1,0 +1,61 @@
+//! Making durable: by whatever handle, and beside what hangs.
+
+use std::io;
+
+use oxcrypt_core::storage::{Method, Verdict};
+
+use super::house::{House, content};
+
+#[test]
+fn regression_who_may_only_read_a_file_may_ask_for_it_to_be_durable() {
+    let house = House::new(|fill| drop(fill.file("file", &content(100))));
+    let reader = house.open("file");
+    // As a host answers of a file that its owner must not write to.
+    house.storage.on_call(|call| match call.method {
+        Method::Open => Verdict::Fail(io::ErrorKind::PermissionDenied),
+        _ => Verdict::Pass,
+    });
+    let synced = || house.storage.counts().of(Method::Sync);
+    let before = synced();
+    house.volume.sync(&reader).wait().unwrap();
+    assert_eq!(synced(), before + 1);
+    house.storage.on_call(|call| match call.method {
+        Method::Sync => Verdict::Fail(io::ErrorKind::Other),
+        _ => Verdict::Pass,
+    });
+    house.volume.sync(&reader).wait().unwrap_err();
+}
+
+#[test]
+fn regression_who_shares_the_sync_of_another_is_told_of_what_was_given_up() {
+    let house = House::new(|fill| drop(fill.file("file", &content(100))));
+    let (reader, writer) = (house.open("file"), house.open_for_writing("file"));
+    house.volume.write(&writer, 0, b"some").wait().unwrap();
+    house.storage.on_call(|call| match call.method {
+        Method::WriteAt => Verdict::Fail(io::ErrorKind::Other),
+        _ => Verdict::Pass,
+    });
+    house.volume.flush(&writer).wait().unwrap_err();
+    house.settle();
+    assert!(house.volume.discard(writer.node().id()));
+    let gate = house.hold(|call| call.method == Method::Sync);
+    let first = house.volume.sync(&reader).ask();
+    gate.wait_for(1);
+    // It has begun, so these two share the next.
+    let answers = [&reader, &writer].map(|file| house.volume.sync(file).ask());
+    gate.open();
+    first.wait().unwrap();
+    let [read, written] = answers.map(|answer| answer.wait());
+    read.unwrap();
+    written.unwrap_err();
+    house.volume.sync(&writer).wait().unwrap();
+}
+
+#[test]
+fn what_a_reader_syncs_is_what_others_have_written() {
+    let house = House::new(|fill| drop(fill.file("file", &content(100))));
+    let (reader, writer) = (house.open("file"), house.open_for_writing("file"));
+    house.volume.write(&writer, 0, b"some").wait().unwrap();
+    house.volume.sync(&reader).wait().unwrap();
+    assert!(!writer.resident().is_unsaved());
+}
