@@ -199,6 +199,11 @@ impl NodeCache {
         }
     }
 
+    /// Takes note that storage alone knows what a node is like.
+    pub(crate) fn forget_attributes(&self, node: &Node) {
+        self.attributes.remove(&node.id);
+    }
+
     /// Takes note that a node is gone: nothing is to be known of it by its number.
     pub(crate) fn forget_gone(&self, node: &Node) {
         self.attributes.remove(&node.id);

@@ -98,6 +98,9 @@ impl FileContext {
         for shared in &failed {
             // What is being stored at this moment is not given up: nobody knows yet what becomes of it.
             let Some(_turn) = shared.try_turn() else { continue };
+            // What storage told of it before, or tells just now, is not what the file is like after that.
+            let _change = self.nodes.begin_content_change(&shared.node);
+            self.nodes.forget_attributes(&shared.node);
             shared.resident.give_up();
             self.release(shared);
             has_given_up = true;

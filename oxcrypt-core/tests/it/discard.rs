@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use oxcrypt_core::storage::{FaultyStorage, Method, Verdict};
 use oxcrypt_core::{File, Vault};
@@ -91,4 +92,17 @@ fn regression_what_was_stored_since_a_new_file_was_begun_anew_is_not_given_up() 
     fail(&storage, Method::WriteAt);
     flush(&file).unwrap_err();
     assert_eq!(discarded(&storage, &vault, &file), b"stored");
+}
+
+#[test]
+fn regression_what_was_stored_of_it_counts_in_its_length_at_once() {
+    let (storage, vault, file, model) = stored();
+    let told = || vault.attributes(file.node(), Instant::now()).unwrap().len;
+    assert_eq!(told(), model.len() as u64);
+    lab::write(&file, model.len() as u64, &bytes(2 << 20, 5)).unwrap();
+    assert!(file.store_some().unwrap());
+    fail(&storage, Method::WriteAt);
+    flush(&file).unwrap_err();
+    let kept = discarded(&storage, &vault, &file);
+    assert!(kept.len() > model.len() && told() == kept.len() as u64, "{} of {}", told(), kept.len());
 }
