@@ -152,7 +152,10 @@ impl File {
                 }
             }
             Some(Job::Cut(len)) => {
-                self.shared.handle().set_len(len)?;
+                self.shared.handle().set_len(len).or_else(|error| {
+                    // The answer alone may have got lost: then it is not what it was before the cut.
+                    if self.is_of_len(len) { Ok(()) } else { Err(error) }
+                })?;
                 resident.was_cut(len);
             }
             Some(Job::Write(write)) => {
@@ -168,6 +171,12 @@ impl File {
             }
         }
         Ok(resident.has_job(extent))
+    }
+
+    /// Whether storage says that the ciphertext has this length.
+    fn is_of_len(&self, len: u64) -> bool {
+        let there = self.node().ciphertext_file().map(|path| self.context.storage.metadata(&path));
+        matches!(there, Some(Ok(there)) if there.len == len && self.resident().is_same_file(&there))
     }
 
     /// What would have made the file longer has failed, perhaps in the middle of the chunk in which it ended before: puts

@@ -57,6 +57,22 @@ fn regression_a_cut_that_storage_has_made_keeps_the_chunk_at_the_new_end() {
 }
 
 #[test]
+fn regression_a_cut_that_storage_has_made_and_called_a_failure_damages_nothing() {
+    for keep in [P + 1_000, 2 * P] {
+        let (storage, vault, file, model) = stored();
+        file.set_len(keep as u64, at(1)).unwrap();
+        lab::write(&file, 10, &[9; 20]).unwrap();
+        storage.on_call(|call| match call.method {
+            Method::SetLen => Verdict::FailAfter(0, io::ErrorKind::Other),
+            Method::WriteAt => Verdict::Fail(io::ErrorKind::Other),
+            _ => Verdict::Pass,
+        });
+        flush(&file).unwrap_err();
+        assert!(discarded(&storage, &vault, &file) == model[..keep], "{keep}");
+    }
+}
+
+#[test]
 fn regression_a_file_begun_anew_is_what_it_was_when_that_is_given_up() {
     let (storage, vault, file, model) = stored();
     file.set_len(0, at(1)).unwrap();
