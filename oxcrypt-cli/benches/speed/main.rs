@@ -13,8 +13,7 @@
 //! the most memory it ever had. Nothing is synced: what counts is what programs wait for, closing included. The last rows
 //! lie on the slow store of `oxcrypt-fuse`, which holds nothing back here, but might.
 //!
-//! All lies below `TMPDIR`. In a folder in memory no disk has a part in it; but such a folder does not promise what it has
-//! at hand, so reads take the longer way there.
+//! All lies below `TMPDIR`. In a folder in memory no disk has a part in it.
 //!
 //! Only children look at mounts. Linux and root only.
 #![cfg_attr(target_os = "linux", expect(clippy::indexing_slicing, reason = "indexing JSON cannot panic"))]

@@ -97,6 +97,14 @@ impl Folder {
         }
     }
 
+    fn opened(&self, handle: OwnedFd) -> LocalFile {
+        #[cfg(target_os = "linux")]
+        if self.ground.stays_in_memory {
+            return LocalFile::in_memory(handle);
+        }
+        LocalFile::from(handle)
+    }
+
     /// Opens a folder to list it, without a trace where the host allows that.
     fn open_to_list(&self, dir: &CiphertextPath) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -115,7 +123,7 @@ impl BlockStorage for Folder {
         let (handle, metadata) = match mode {
             OpenMode::Read => {
                 let (handle, metadata) = self.open_to_read(path)?;
-                return Ok((Box::new(LocalFile::from(handle)), metadata));
+                return Ok((Box::new(self.opened(handle)), metadata));
             }
             OpenMode::ReadWrite => Found::at(&self.root, path)?.open_file(OFlags::RDWR)?,
             OpenMode::CreateNew { .. } if path.as_str().is_empty() => {
@@ -127,7 +135,7 @@ impl BlockStorage for Folder {
         if self.ground.reads_directly() {
             return Ok((Box::new(LocalFile::read_directly(handle)), metadata));
         }
-        Ok((Box::new(LocalFile::from(handle)), metadata))
+        Ok((Box::new(self.opened(handle)), metadata))
     }
 
     fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {

@@ -120,7 +120,7 @@ fn what_the_host_has_at_hand_is_read_where_the_request_arrives() {
     let path = builder.file(&DirId::root(), "file", &content(100_000)).unwrap();
     let (file, _) = storage.open(&path, OpenMode::Read).unwrap();
     if file.try_read_at(0, &mut [0; 100]).is_err() {
-        // Few file systems can promise that: tmpfs and overlayfs, for two, cannot.
+        // Few file systems can promise that: overlayfs, for one, cannot.
         println!("SKIPPED: the host of temporary files promises nothing");
         return;
     }

@@ -29,6 +29,9 @@ pub(super) struct LocalFile {
     /// Most file systems cannot promise not to block. One refusal is enough to know.
     #[cfg(target_os = "linux")]
     may_try: AtomicBool,
+    /// Where nothing can be swapped out either, reading it never waits.
+    #[cfg(target_os = "linux")]
+    in_memory: bool,
     /// What it is read by where that bypasses the page cache and what is written does not: opened by the first read,
     /// and `None` if that cannot be.
     #[cfg(target_os = "linux")]
@@ -36,6 +39,12 @@ pub(super) struct LocalFile {
 }
 
 impl LocalFile {
+    /// A file whose bytes are in this machine's memory and stay there.
+    #[cfg(target_os = "linux")]
+    pub(super) fn in_memory(handle: OwnedFd) -> Self {
+        Self { in_memory: true, ..Self::from(handle) }
+    }
+
     /// A file that is open for writing, and whose reads bypass the page cache. So they wait neither for the pages that
     /// a write holds, which are its neighbours' as well, nor for other reads in the kernel's queue.
     #[cfg(target_os = "linux")]
@@ -67,6 +76,8 @@ impl From<OwnedFd> for LocalFile {
             #[cfg(target_os = "linux")]
             may_try: AtomicBool::new(true),
             #[cfg(target_os = "linux")]
+            in_memory: false,
+            #[cfg(target_os = "linux")]
             reads: None,
         }
     }
@@ -95,6 +106,9 @@ impl BlockFile for LocalFile {
 
     #[cfg(target_os = "linux")]
     fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        if self.in_memory {
+            return self.read_at(offset, buf);
+        }
         if !self.may_try.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -192,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_host_that_promised_nothing_once_is_not_asked_again() {
-        // Files in memory have no such promise on any kernel up to now; where one has, there is nothing to test.
+        // Such a file system has no such promise on any kernel up to now; where one has, there is nothing to test.
         let Ok(memory) = tempfile::tempfile_in("/dev/shm") else { return eprintln!("SKIPPED: no /dev/shm") };
         let file = LocalFile::from(OwnedFd::from(memory));
         file.write_at(0, b"abc").unwrap();
@@ -204,6 +218,16 @@ mod tests {
             }
         }
         assert_eq!(file.read_at(0, &mut [0; 3]).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_file_that_stays_in_memory_is_read_where_the_host_promises_nothing() {
+        let Ok(memory) = tempfile::tempfile_in("/dev/shm") else { return eprintln!("SKIPPED: no /dev/shm") };
+        let file = LocalFile::in_memory(OwnedFd::from(memory));
+        file.write_at(0, b"abc").unwrap();
+        let mut buf = [0; 4];
+        assert_eq!(file.try_read_at(1, &mut buf).unwrap(), 2);
+        assert_eq!(buf, *b"bc\0\0");
     }
 
     #[test]

@@ -27,6 +27,10 @@ const LOCAL: [u64; 15] = [
     0x3434,
 ];
 
+/// Those of tmpfs and ramfs.
+#[cfg(target_os = "linux")]
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+
 /// That of FUSE.
 #[cfg(target_os = "linux")]
 const FUSE: u64 = 0x6573_5546;
@@ -44,6 +48,9 @@ const UNQUEUED: [&str; 3] = ["fuse.rclone", "fuse.gocryptfs", "fuse.juicefs"];
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ground {
     pub(super) habits: Habits,
+    /// All that is in it is in this machine's memory, and there is nowhere else that it could go.
+    #[cfg(target_os = "linux")]
+    pub(super) stays_in_memory: bool,
     /// Reads that bypass the page cache take no place in the queue of what serves it.
     #[cfg(target_os = "linux")]
     direct: Option<Direct>,
@@ -65,7 +72,8 @@ impl Ground {
         #[expect(clippy::cast_sign_loss, reason = "a number that only has to be the same")]
         let kind = stat.f_type as u64 & 0xffff_ffff;
         if LOCAL.contains(&kind) {
-            return Self { habits: Habits { may_block: false, queue: None }, direct: None };
+            let stays_in_memory = IN_MEMORY.contains(&kind) && !swaps();
+            return Self { habits: Habits { may_block: false, queue: None }, stays_in_memory, direct: None };
         }
         if kind != FUSE {
             return Self::default();
@@ -74,7 +82,7 @@ impl Ground {
         let connection = rustix::fs::minor(device);
         let queue = Some(queue_of(connection));
         let direct = Direct { queue: queue.filter(|_| shares_queue(connection)), is_wanted: false };
-        Self { habits: Habits { may_block: true, queue }, direct: Some(direct) }
+        Self { habits: Habits { may_block: true, queue }, direct: Some(direct), ..Self::default() }
     }
 
     /// From now on reads bypass the page cache where that is of use.
@@ -95,6 +103,12 @@ impl Ground {
     pub(super) fn of(_: BorrowedFd<'_>) -> Self {
         Self::default()
     }
+}
+
+/// Whether memory may be swapped out, or nobody knows. The first line of the table is its heading.
+#[cfg(target_os = "linux")]
+fn swaps() -> bool {
+    fs::read_to_string("/proc/swaps").map_or(true, |table| table.lines().count() > 1)
 }
 
 /// How many background requests a FUSE mount queues, by the number of its connection.
@@ -137,6 +151,15 @@ mod tests {
         assert!(!ground.habits.may_block && ground.direct.is_none(), "{ground:?}");
         let nobody_knows = fs::File::open("/proc/self").unwrap();
         assert_eq!(Ground::of(nobody_knows.as_fd()).habits, Habits::default());
+    }
+
+    #[test]
+    fn a_folder_in_memory_stays_there_where_nothing_is_swapped_out() {
+        let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return eprintln!("SKIPPED: no /dev/shm") };
+        let in_memory = Ground::of(fs::File::open(dir.path()).unwrap().as_fd());
+        assert_eq!(in_memory.stays_in_memory, !swaps());
+        let nobody_knows = Ground::of(fs::File::open("/proc/self").unwrap().as_fd());
+        assert!(!nobody_knows.stays_in_memory);
     }
 
     #[test]
