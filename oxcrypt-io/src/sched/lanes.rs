@@ -31,22 +31,23 @@ struct Queue<J> {
     /// Those who wait. Whoever came last is called first: the processor still knows his stack, and the allocator his
     /// memory, while most of the others are never needed.
     waiting: Vec<Arc<Condvar>>,
+    /// How many of those who were called are not here yet.
+    coming: usize,
     stopped: bool,
 }
 
 impl<J> Lanes<J> {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Queue { started: VecDeque::new(), waiting: Vec::new(), stopped: false }))
+        let queue = Queue { started: VecDeque::new(), waiting: Vec::new(), coming: 0, stopped: false };
+        Self(Mutex::new(queue))
     }
 
     pub(super) fn push(&self, started: Started<J>) {
         let mut queue = self.lock();
         queue.started.push_back(started);
-        let called = queue.waiting.pop();
+        let called = queue.call();
         drop(queue);
-        if let Some(called) = called {
-            called.notify_one();
-        }
+        ring(called);
     }
 
     /// Waits for an operation. `None` when there are none any more and never will be.
@@ -56,9 +57,16 @@ impl<J> Lanes<J> {
             queue.waiting.push(Arc::clone(&seat.0));
             queue = seat.0.wait(queue).unwrap_or_else(PoisonError::into_inner);
             // Still there where nobody has called.
-            queue.waiting.retain(|waiting| !Arc::ptr_eq(waiting, &seat.0));
+            match queue.waiting.iter().position(|waiting| Arc::ptr_eq(waiting, &seat.0)) {
+                Some(place) => drop(queue.waiting.remove(place)),
+                None => queue.coming = queue.coming.saturating_sub(1),
+            }
         }
-        queue.started.pop_front()
+        let taken = queue.started.pop_front();
+        let called = queue.call();
+        drop(queue);
+        ring(called);
+        taken
     }
 
     /// Lets threads end that have nothing to do. What is under way goes on, and so does what follows from it.
@@ -66,6 +74,7 @@ impl<J> Lanes<J> {
         let mut queue = self.lock();
         queue.stopped = true;
         let waiting = mem::take(&mut queue.waiting);
+        queue.coming += waiting.len();
         drop(queue);
         for seat in waiting {
             seat.notify_one();
@@ -74,6 +83,25 @@ impl<J> Lanes<J> {
 
     fn lock(&self) -> MutexGuard<'_, Queue<J>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J> Queue<J> {
+    /// Whom to call, if there is something to do and nobody is on the way. One at a time: who comes calls the next before he
+    /// does anything, and those who are awake may have done it all by then, for less than it takes to wake another.
+    fn call(&mut self) -> Option<Arc<Condvar>> {
+        if self.started.is_empty() || self.coming > 0 {
+            return None;
+        }
+        let called = self.waiting.pop()?;
+        self.coming += 1;
+        Some(called)
+    }
+}
+
+fn ring(called: Option<Arc<Condvar>>) {
+    if let Some(called) = called {
+        called.notify_one();
     }
 }
 
