@@ -288,3 +288,64 @@ pub struct Space {
     /// What this user may still use.
     pub available: u64,
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn path(text: &str) -> CiphertextPath {
+        CiphertextPath::root().push(text)
+    }
+
+    #[test]
+    fn a_small_file_that_could_not_be_written_leaves_no_part() {
+        let storage = FaultyStorage::new(&MemoryStorage::default());
+        storage.on_call(|call| match call.method {
+            Method::WriteAt => Verdict::FailAfter(1, io::ErrorKind::StorageFull),
+            _ => Verdict::Pass,
+        });
+        let error = storage.write_new(&path("a"), b"abc").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(storage.list(&CiphertextPath::root()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_small_file_that_another_replaced_meanwhile_is_left_alone() {
+        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+        let inner = Arc::downgrade(&storage);
+        storage.on_call(move |call| {
+            if call.method != Method::WriteAt {
+                return Verdict::Pass;
+            }
+            let storage = inner.upgrade().unwrap();
+            storage.on_call(|_| Verdict::Pass);
+            storage.remove(&path("a"), EntryKind::File).unwrap();
+            storage.write_new(&path("a"), b"theirs").unwrap();
+            Verdict::Fail(io::ErrorKind::StorageFull)
+        });
+        storage.write_new(&path("a"), b"ours").unwrap_err();
+        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn a_small_file_is_read_to_its_end_whatever_its_metadata_say() {
+        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
+        storage.write_new(&path("a"), b"").unwrap();
+        let long: Vec<u8> = (0..=255).cycle().take(1_000).collect();
+        let grows = Arc::downgrade(&storage);
+        let content = long.clone();
+        storage.on_call(move |call| {
+            if call.method == Method::ReadAt {
+                let storage = grows.upgrade().unwrap();
+                storage.on_call(|_| Verdict::Pass);
+                storage.open(&path("a"), OpenMode::ReadWrite).unwrap().0.write_at(0, &content).unwrap();
+            }
+            Verdict::Pass
+        });
+        assert_eq!(storage.read(&path("a"), 1_000).unwrap(), long);
+        assert_eq!(storage.read(&path("a"), 999).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(storage.read(&path("a"), usize::MAX).unwrap(), long);
+    }
+}

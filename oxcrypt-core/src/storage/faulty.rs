@@ -11,11 +11,15 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 mod call;
+mod extent;
+mod file;
 mod gate;
 mod journal;
 mod losses;
 
 pub use call::{Call, CallCounts, Method};
+use extent::{Extent, on_purpose};
+use file::FaultyFile;
 pub use gate::Gate;
 pub use journal::Crash;
 use journal::{Journal, Mutation};
@@ -116,48 +120,6 @@ impl FaultyStorage {
     }
 }
 
-/// How much of an admitted call is made.
-enum Extent {
-    Whole,
-    Short(usize),
-    Part(usize, io::ErrorKind),
-    InTwo(usize, Arc<Gate>),
-}
-
-impl Extent {
-    fn of_read<'b>(&self, buf: &'b mut [u8]) -> &'b mut [u8] {
-        match self {
-            Self::Short(bytes) => buf.split_at_mut(buf.len().min(*bytes)).0,
-            Self::Whole | Self::Part(..) | Self::InTwo(..) => buf,
-        }
-    }
-
-    /// What a write stores at first, and what it stores after the [`end`](Self::end).
-    fn of_write<'b>(&self, buf: &'b [u8]) -> (&'b [u8], &'b [u8]) {
-        match self {
-            Self::Part(bytes, _) => (buf.split_at(buf.len().min(*bytes)).0, &[]),
-            Self::InTwo(bytes, _) => buf.split_at(buf.len().min(*bytes)),
-            Self::Whole | Self::Short(_) => (buf, &[]),
-        }
-    }
-
-    /// What the caller is told of the call, when it has waited.
-    fn end<T>(self, result: io::Result<T>) -> io::Result<T> {
-        match self {
-            Self::Part(_, kind) => result.and_then(|_| Err(on_purpose(kind))),
-            Self::InTwo(_, gate) => {
-                gate.pass();
-                result
-            }
-            Self::Whole | Self::Short(_) => result,
-        }
-    }
-}
-
-fn on_purpose(kind: io::ErrorKind) -> io::Error {
-    io::Error::new(kind, "failed on purpose")
-}
-
 impl Shared {
     /// Counts a call and asks the script about it, with no lock held while it waits.
     fn admit(&self, method: Method, path: &CiphertextPath) -> io::Result<Extent> {
@@ -196,6 +158,12 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
     }
 }
 
@@ -257,65 +225,6 @@ impl BlockStorage for FaultyStorage {
     }
 }
 
-#[derive(Debug)]
-struct FaultyFile {
-    inner: Box<dyn BlockFile>,
-    path: CiphertextPath,
-    id: u64,
-    shared: Arc<Shared>,
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shared")
-    }
-}
-
-impl FaultyFile {
-    fn record_write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mutation = || Mutation::Write { id: self.id, offset, bytes: bytes.to_vec() };
-        self.shared.record(mutation, || self.inner.write_at(offset, bytes))
-    }
-}
-
-impl BlockFile for FaultyFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let extent = self.shared.admit(Method::ReadAt, &self.path)?;
-        let read = self.inner.read_at(offset, extent.of_read(buf));
-        extent.end(read)
-    }
-
-    fn try_read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let extent = self.shared.admit(Method::TryReadAt, &self.path)?;
-        let read = self.inner.try_read_at(offset, extent.of_read(buf));
-        extent.end(read)
-    }
-
-    fn write_at(&self, offset: u64, buf: &[u8]) -> io::Result<()> {
-        let extent = self.shared.admit(Method::WriteAt, &self.path)?;
-        let (first, rest) = extent.of_write(buf);
-        let written = self.record_write(offset, first);
-        extent.end(written)?;
-        if rest.is_empty() { Ok(()) } else { self.record_write(offset + first.len() as u64, rest) }
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let extent = self.shared.admit(Method::SetLen, &self.path)?;
-        extent.end(self.shared.record(|| Mutation::SetLen { id: self.id, len }, || self.inner.set_len(len)))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let extent = self.shared.admit(Method::Sync, &self.path)?;
-        extent.end(self.shared.record(|| Mutation::Sync { id: self.id }, || self.inner.sync()))
-    }
-
-    fn set_attributes(&self, change: &Attributes) -> io::Result<Metadata> {
-        let extent = self.shared.admit(Method::SetAttributes, &self.path)?;
-        let mutation = || Mutation::ChangeFile { id: self.id, change: change.clone() };
-        extent.end(self.shared.record(mutation, || self.inner.set_attributes(change)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::thread;
@@ -359,21 +268,6 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_on_its_way_has_stored_a_part_for_storage_and_journal() {
-        let storage = FaultyStorage::new(&MemoryStorage::default());
-        let (file, _) = storage.open(&path("a"), OpenMode::CreateNew { mode: None }).unwrap();
-        storage.on_call(|call| match call.method {
-            Method::WriteAt => Verdict::FailAfter(2, io::ErrorKind::StorageFull),
-            _ => Verdict::Pass,
-        });
-        assert_eq!(file.write_at(1, b"abc").unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(file.write_at(3, b"d").unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"\0abd");
-        let image = storage.crash_image(usize::MAX, Crash::Kill { pages: 0 });
-        assert_eq!(image.read(&path("a"), 10).unwrap(), b"\0abd");
-    }
-
-    #[test]
     fn what_is_no_write_may_be_done_and_fail_all_the_same() {
         let storage = FaultyStorage::new(&MemoryStorage::default());
         storage.on_call(|_| Verdict::FailAfter(0, io::ErrorKind::TimedOut));
@@ -382,72 +276,6 @@ mod tests {
         assert_eq!((error.kind(), storage.mutations()), (io::ErrorKind::TimedOut, 2));
         storage.on_call(|_| Verdict::Pass);
         assert_eq!(storage.list(&CiphertextPath::root()).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn a_short_read_ends_early() {
-        let storage = FaultyStorage::new(&MemoryStorage::default());
-        storage.write_new(&path("a"), b"abcdef").unwrap();
-        let (file, _) = storage.open(&path("a"), OpenMode::ReadWrite).unwrap();
-        storage.on_call(|_| Verdict::Short(2));
-        let mut buf = [0xee; 4];
-        assert_eq!(file.read_at(1, &mut buf).unwrap(), 2);
-        assert_eq!(&buf, b"bc\xee\xee");
-        assert_eq!(file.try_read_at(4, &mut buf).unwrap(), 2);
-        assert_eq!(file.read_at(5, &mut buf).unwrap(), 1);
-        file.write_at(0, b"ABCDEF").unwrap();
-        storage.on_call(|_| Verdict::Pass);
-        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"ABCDEF");
-    }
-
-    #[test]
-    fn a_small_file_that_could_not_be_written_leaves_no_part() {
-        let storage = FaultyStorage::new(&MemoryStorage::default());
-        storage.on_call(|call| match call.method {
-            Method::WriteAt => Verdict::FailAfter(1, io::ErrorKind::StorageFull),
-            _ => Verdict::Pass,
-        });
-        let error = storage.write_new(&path("a"), b"abc").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert_eq!(storage.list(&CiphertextPath::root()).unwrap(), []);
-    }
-
-    #[test]
-    fn a_small_file_that_another_replaced_meanwhile_is_left_alone() {
-        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
-        let inner = Arc::downgrade(&storage);
-        storage.on_call(move |call| {
-            if call.method != Method::WriteAt {
-                return Verdict::Pass;
-            }
-            let storage = inner.upgrade().unwrap();
-            storage.on_call(|_| Verdict::Pass);
-            storage.remove(&path("a"), EntryKind::File).unwrap();
-            storage.write_new(&path("a"), b"theirs").unwrap();
-            Verdict::Fail(io::ErrorKind::StorageFull)
-        });
-        storage.write_new(&path("a"), b"ours").unwrap_err();
-        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"theirs");
-    }
-
-    #[test]
-    fn a_small_file_is_read_to_its_end_whatever_its_metadata_say() {
-        let storage = Arc::new(FaultyStorage::new(&MemoryStorage::default()));
-        storage.write_new(&path("a"), b"").unwrap();
-        let long: Vec<u8> = (0..=255).cycle().take(1_000).collect();
-        let grows = Arc::downgrade(&storage);
-        let content = long.clone();
-        storage.on_call(move |call| {
-            if call.method == Method::ReadAt {
-                let storage = grows.upgrade().unwrap();
-                storage.on_call(|_| Verdict::Pass);
-                storage.open(&path("a"), OpenMode::ReadWrite).unwrap().0.write_at(0, &content).unwrap();
-            }
-            Verdict::Pass
-        });
-        assert_eq!(storage.read(&path("a"), 1_000).unwrap(), long);
-        assert_eq!(storage.read(&path("a"), 999).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(storage.read(&path("a"), usize::MAX).unwrap(), long);
     }
 
     #[test]
@@ -468,26 +296,6 @@ mod tests {
             call.join().unwrap().unwrap();
         });
         assert_eq!(storage.mutations(), 2);
-    }
-
-    #[test]
-    fn a_write_in_two_is_seen_torn_and_its_file_may_be_used_meanwhile() {
-        let storage = FaultyStorage::new(&MemoryStorage::default());
-        storage.write_new(&path("a"), b"old").unwrap();
-        let gate = Arc::new(Gate::default());
-        let held = Arc::clone(&gate);
-        storage.on_call(move |call| match call.method {
-            Method::WriteAt => Verdict::HoldAfter(2, Arc::clone(&held)),
-            _ => Verdict::Pass,
-        });
-        let (file, _) = storage.open(&path("a"), OpenMode::ReadWrite).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| file.write_at(0, b"NEW").unwrap());
-            gate.wait_for(1);
-            assert_eq!(storage.read(&path("a"), 10).unwrap(), b"NEd");
-            gate.open();
-        });
-        assert_eq!(storage.read(&path("a"), 10).unwrap(), b"NEW");
     }
 
     #[test]
