@@ -189,12 +189,7 @@ fn run(limits: Limits, events: Vec<Event>) {
 fn the_judge_finds_no_fault_whatever_happens() {
     let events: usize = env::var("OXCRYPT_PLAN_EVENTS").map_or(200_000, |number| number.parse().unwrap());
     let cases = u32::try_from(events / EVENTS_A_CASE).unwrap();
-    let mut runner = TestRunner::new(Config {
-        cases,
-        max_shrink_iters: 4_000,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let drain = prop::option::weighted(0.1, 0..EVENTS_A_CASE);
     let events = prop::collection::vec(any::<u64>(), 0..2 * EVENTS_A_CASE);
     let mood = prop_oneof![Just(Mood::Reads), Just(Mood::Changes)];

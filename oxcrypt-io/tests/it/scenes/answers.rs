@@ -29,6 +29,17 @@ fn what_was_answered_before_it_began_never_begins() {
 }
 
 #[test]
+fn a_value_that_comes_with_the_deadline_is_the_answer() {
+    let mut sim = sim(|_, _| returns_after(5 * SECOND));
+    let in_time = sim.ask(&read(1, 0).patience(5 * SECOND));
+    let late = sim.ask(&read(2, 0).patience(5 * SECOND - MS));
+    sim.run_for(5 * SECOND);
+    assert_eq!(sim.waited(in_time, Verdict::Done), 5 * SECOND);
+    assert_eq!(sim.waited(late, Verdict::TimedOut), 5 * SECOND - MS);
+    end(sim);
+}
+
+#[test]
 fn an_older_answer_is_given_after_thirty_milliseconds() {
     let mut sim = sim(|job, _| if job.object == 1 { Does::Hang } else { returns_after(20 * MS) });
     let hangs = sim.ask(&Ask { stale: true, ..lookup(1, 0) });

@@ -35,6 +35,47 @@ fn a_dirty_file_that_replaces_another_stops_no_other_change_of_its_directory_whi
 }
 
 #[test]
+fn regression_a_directory_whose_mode_cannot_be_set_stops_no_change_of_another() {
+    let house = House::new(|_| {});
+    let (volume, root) = (&house.volume, house.volume.vault().root());
+    let name = |text| Name::new(text).unwrap();
+    let [dead, other] = ["dead", "other"]
+        .map(|text| volume.make_dir(&root, &name(text), Attributes::default()).wait().unwrap());
+    drop(volume.create(&dead, &name("file"), Attributes::default()).wait().unwrap());
+    house.settle();
+    let gate = house.hold(|call| call.method == Method::SetAttributes);
+    let mode = Attributes { mode: Some(0o700), ..Attributes::default() };
+    let hangs = volume.set_attributes(&dead, mode).ask();
+    gate.wait_for(1);
+    let since = Instant::now();
+    let soon = || {
+        assert!(since.elapsed() < Duration::from_mins(1), "nothing that it needs hangs");
+        std::thread::yield_now();
+    };
+    house.clock.advance(Duration::from_millis(30));
+    while volume.snapshot().census.classes[Class::Namespace].stalled == 0 {
+        soon();
+    }
+    // It wants both directories, and waits for the dead one.
+    let moved = volume.rename((&dead, &name("file")), (&other, &name("file")), Replace::Always).ask();
+    let made = Arc::new(AtomicUsize::new(0));
+    for text in ["a", "b"] {
+        let made = Arc::clone(&made);
+        volume.make_dir(&other, &name(text), Attributes::default()).then(move |dir| {
+            dir.unwrap();
+            made.fetch_add(1, Ordering::Release);
+        });
+    }
+    while made.load(Ordering::Acquire) < 2 {
+        soon();
+    }
+    gate.open();
+    hangs.wait().unwrap();
+    moved.wait().unwrap();
+    volume.lookup(&other, &name("file")).wait().unwrap();
+}
+
+#[test]
 fn reads_of_what_is_being_stored_are_answered_from_memory() {
     let house = House::new(|fill| drop(fill.file("file", &[1; 100])));
     let volume = &house.volume;
