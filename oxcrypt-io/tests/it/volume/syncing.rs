@@ -3,6 +3,7 @@
 use std::io;
 
 use oxcrypt_core::storage::{Method, Verdict};
+use oxcrypt_io::volume::Answer;
 
 use super::house::{House, content};
 
@@ -45,7 +46,7 @@ fn regression_who_shares_the_sync_of_another_is_told_of_what_was_given_up() {
     let answers = [&reader, &writer].map(|file| house.volume.sync(file).ask());
     gate.open();
     first.wait().unwrap();
-    let [read, written] = answers.map(|answer| answer.wait());
+    let [read, written] = answers.map(Answer::wait);
     read.unwrap();
     written.unwrap_err();
     house.volume.sync(&writer).wait().unwrap();
