@@ -165,6 +165,11 @@ where
         self.0.step(|plan, now, out| plan.submit(request, now, out))
     }
 
+    /// Takes another request of somebody whose last one has just been answered. What cancels that cancels this, too.
+    pub fn submit_again(&self, waiter: WaiterId, request: Request<Calls<K, V>>) {
+        self.0.step(|plan, now, out| plan.submit_again(waiter, request, now, out));
+    }
+
     /// Takes a request whose answer somebody waits for; `request` gets the reply that it is to have.
     pub fn ask(&self, request: impl FnOnce(Reply<V>) -> Request<Calls<K, V>>) -> Ticket<K, V> {
         let place = Arc::new(Place::new());
@@ -252,8 +257,8 @@ where
     }
 
     fn answer(&self, answer: Answer<Calls<K, V>>) {
-        let Answer { reply, verdict, values, begun } = answer;
-        if caught(|| reply(Settled { verdict, values, begun })).is_err() {
+        let Answer { waiter, reply, verdict, values, begun } = answer;
+        if caught(|| reply(Settled { waiter, verdict, values, begun })).is_err() {
             self.replies_panicked.fetch_add(1, Ordering::Relaxed);
         }
     }

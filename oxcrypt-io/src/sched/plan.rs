@@ -116,22 +116,27 @@ impl<W: Work> Plan<W> {
 
     /// Takes a request. It may be answered before this returns; its id is good for [`cancel`](Self::cancel) until then.
     pub fn submit(&mut self, request: Request<W>, now: Time, out: &mut Vec<Action<W>>) -> WaiterId {
-        self.catch_up(now, out);
         self.last_waiter += 1;
-        self.counters.submitted += 1;
         let id = WaiterId(self.last_waiter);
+        self.submit_again(id, request, now, out);
+        id
+    }
+
+    /// Takes another request of somebody whose last one has been answered, and who is still to be known by its id.
+    pub fn submit_again(&mut self, id: WaiterId, request: Request<W>, now: Time, out: &mut Vec<Action<W>>) {
+        self.catch_up(now, out);
+        self.counters.submitted += 1;
         let pages = hull(request.parts.iter().map(|part| &part.pages));
         let verdict = self.refuses(&request, &pages, now);
         match verdict {
             // Closing is done for its own sake, whoever waits for it.
-            Some(verdict) if request.class != Class::Close => refuse(request, verdict, out),
+            Some(verdict) if request.class != Class::Close => refuse(id, request, verdict, out),
             _ => self.admit(id, request, pages, now, out),
         }
         if let Some(verdict) = verdict {
             self.dismiss(id, verdict, Vec::new(), out);
         }
         self.settle(now, out);
-        id
     }
 
     /// Answers a request without a value, if it has not been answered. Its operations go on if they have begun.
@@ -330,8 +335,8 @@ struct Order {
 }
 
 /// Answers a request that is not let in.
-fn refuse<W: Work>(request: Request<W>, verdict: Verdict, out: &mut Vec<Action<W>>) {
+fn refuse<W: Work>(waiter: WaiterId, request: Request<W>, verdict: Verdict, out: &mut Vec<Action<W>>) {
     let Request { reply, parts, .. } = request;
-    out.push(Action::Answer(Answer { reply, verdict, values: Vec::new(), begun: false }));
+    out.push(Action::Answer(Answer { waiter, reply, verdict, values: Vec::new(), begun: false }));
     out.extend(parts.into_iter().map(|part| Action::DropJob(part.job)));
 }

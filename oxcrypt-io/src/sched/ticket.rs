@@ -10,6 +10,8 @@ use super::plan::{Verdict, WaiterId, Why};
 /// How a request ended, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled<V> {
+    /// What the request could be cancelled by.
+    pub waiter: WaiterId,
     /// How it ended.
     pub verdict: Verdict,
     /// The values of all parts in order if it is done, that of the failed part if it failed, else none.

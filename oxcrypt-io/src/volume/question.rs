@@ -158,12 +158,13 @@ impl Pending<()> {
 impl<T: Send + 'static> Pending<T> {
     fn submit(self, reply: Box<dyn FnOnce(Result<T>) + Send>) -> WaiterId {
         let Self { shared, ask, finish } = self;
-        shared.scheduler.submit(ask.request(Box::new(move |settled| match finish(settled) {
-            Step::Done(answer) => reply(answer),
-            Step::Again(pending) => {
-                pending.submit(reply);
-            }
-        })))
+        shared.scheduler.submit(ask.request(finish_or_go_on(finish, reply)))
+    }
+
+    /// Asks for somebody whose last answer was not the end of it, and who is known by that id.
+    fn submit_again(self, waiter: WaiterId, reply: Box<dyn FnOnce(Result<T>) + Send>) {
+        let Self { shared, ask, finish } = self;
+        shared.scheduler.submit_again(waiter, ask.request(finish_or_go_on(finish, reply)));
     }
 
     pub(super) fn ask(self) -> Answer<T> {
@@ -204,6 +205,19 @@ impl Ask {
         let Self { class, object, parts, turns, not_before, deadline, caller, stale, kernel } = self;
         Request { class, object, parts, turns, not_before, reply, deadline, caller, stale, kernel }
     }
+}
+
+fn finish_or_go_on<T: Send + 'static>(
+    finish: Finish<T>,
+    reply: Box<dyn FnOnce(Result<T>) + Send>,
+) -> Reply<Value> {
+    Box::new(move |settled| {
+        let waiter = settled.waiter;
+        match finish(settled) {
+            Step::Done(answer) => reply(answer),
+            Step::Again(pending) => pending.submit_again(waiter, reply),
+        }
+    })
 }
 
 /// What the scheduler calls a file or directory.

@@ -8,7 +8,7 @@ use super::alarms::Alarm;
 use super::class::Class;
 use super::held::Held;
 use super::request::{Action, Answer, FlightId, Verdict, WaiterId, Work};
-use super::{Plan, Seat, State, Wait};
+use super::{Plan, Seat, State, Wait, Waiter};
 
 impl<W: Work> Plan<W> {
     /// Does all that is due by `now`.
@@ -99,7 +99,8 @@ impl<W: Work> Plan<W> {
                 Seat::Here(value) => unused.push(Action::DropValue(value)),
             }
         }
-        out.push(Action::Answer(Answer { reply: waiter.reply, verdict, values, begun: waiter.begun }));
+        let Waiter { reply, begun, .. } = waiter;
+        out.push(Action::Answer(Answer { waiter: id, reply, verdict, values, begun }));
         out.extend(unused);
         for flight in left {
             self.leave(id, flight, out);

@@ -134,6 +134,8 @@ pub enum Why {
 
 /// The answer to one request.
 pub struct Answer<W: Work> {
+    /// Whose it is.
+    pub waiter: WaiterId,
     /// Where it goes.
     pub reply: W::Reply,
     /// How the request ended.

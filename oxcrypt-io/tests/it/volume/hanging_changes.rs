@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use oxcrypt_core::Name;
 use oxcrypt_core::storage::{Attributes, Call, Gate, Method, Replace, Verdict};
-use oxcrypt_io::sched::plan::Class;
+use oxcrypt_io::sched::plan::{Class, Why};
 use oxcrypt_io::volume::Cause;
 
 use super::house::House;
@@ -73,6 +74,26 @@ fn regression_a_directory_whose_mode_cannot_be_set_stops_no_change_of_another() 
     hangs.wait().unwrap();
     moved.wait().unwrap();
     volume.lookup(&other, &name("file")).wait().unwrap();
+}
+
+#[test]
+fn regression_who_waits_for_the_second_step_of_a_change_can_be_let_go() {
+    let house = House::new(|fill| drop(fill.file("old", b"old")));
+    let (volume, root) = (&house.volume, house.root());
+    let name = |text| Name::new(text).unwrap();
+    let file = volume.create(&root, &name("new"), Attributes::default()).wait().unwrap();
+    volume.write(&file, 0, b"new").wait().unwrap();
+    let gate = house.hold(|call| call.method == Method::Rename);
+    let (answered, answer) = channel();
+    // First it is stored, and then moved.
+    let renamed = volume.rename((&root, &name("new")), (&root, &name("old")), Replace::Always);
+    let waiter = renamed.then(move |renamed| answered.send(renamed).unwrap()).unwrap();
+    gate.wait_for(1);
+    volume.cancel(waiter, Why::Interrupted);
+    let error = answer.try_recv().unwrap().unwrap_err();
+    assert!(matches!(error.cause(), Cause::Interrupted), "{error}");
+    gate.open();
+    house.settle();
 }
 
 #[test]
