@@ -155,6 +155,14 @@ impl ResidentFile {
         if state.content.torn.is_some() { 0 } else { state.content.len.saturating_sub(state.content.valid) }
     }
 
+    /// Whether anything else is to be stored than more than `zeros` such bytes and what lies behind them.
+    #[must_use]
+    pub fn is_unsaved_before(&self, zeros: u64) -> bool {
+        let state = self.state();
+        let end = state.content.valid.saturating_add(zeros);
+        state.unsaved.needs_cut || state.unsaved.first_from(0).is_some_and(|first| first * PAYLOAD_LEN <= end)
+    }
+
     /// When it was last written to, as long as anything of that is unsaved.
     #[must_use]
     pub fn written(&self) -> Option<SystemTime> {

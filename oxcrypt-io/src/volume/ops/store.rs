@@ -12,15 +12,15 @@ use crate::volume::{OpenFile, Question, Volume};
 use super::write::told;
 
 /// More zeros than this are not waited for when a file is closed. What was written behind them is stored after them, so it
-/// is not waited for either.
+/// is not waited for either; what lies before them is.
 const MANY_ZEROS: u64 = 64 << 20;
 
 impl Volume {
     /// Has storage take all that was written to a file, as [`oxcrypt_core::File::flush`]. Memory answers where nothing is
     /// unsaved.
     ///
-    /// A file that was made longer by more than 64 MiB of zeros is not waited for, with whatever was written behind them, as
-    /// long as storing it does not fail: [`sync`](Self::sync) waits.
+    /// What a file was made longer by is not waited for where that is more than 64 MiB of zeros, and neither is what was
+    /// written behind these, as long as storing it does not fail: [`sync`](Self::sync) waits.
     /// At the deadline the data is kept, and is stored when storage takes it. Whoever has a file open of which something was
     /// [given up](Volume::discard) is told so, once.
     pub fn flush(&self, file: &Arc<OpenFile>) -> Question<()> {
@@ -31,15 +31,20 @@ impl Volume {
         if !file.is_writable() || !resident.is_unsaved() {
             return Question::known(Ok(()));
         }
-        if resident.unsaved_zeros() > MANY_ZEROS && resident.failure().is_none() {
+        if has_many_zeros(file) && !resident.is_unsaved_before(MANY_ZEROS) {
             self.shared.store_by_and_by(file);
             return Question::known(Ok(()));
         }
         let about = Arc::clone(file);
         let question = self.shared.store_change(file.node(), Some(Key::Flush), move |store| {
-            let stored = about.with(|file| file.flush(store.now()));
-            if let Ok(stored) = &stored {
-                was_stored(&about, Some(*stored));
+            let stored = store_before_zeros(&about).and_then(|()| {
+                if has_many_zeros(&about) {
+                    return Ok(None);
+                }
+                about.with(|file| file.flush(store.now())).map(Some)
+            });
+            if let Ok(stored) = stored {
+                was_stored(&about, stored);
             }
             outcome(stored, |_| Value::Nothing)
         });
@@ -74,6 +79,20 @@ impl Volume {
             outcome(store.vault.sync_dir(&about), |()| Value::Nothing)
         })
     }
+}
+
+/// Whether a file ends in so many zeros that nobody waits for them, as long as they can be stored.
+fn has_many_zeros(file: &OpenFile) -> bool {
+    let resident = file.resident();
+    resident.unsaved_zeros() > MANY_ZEROS && resident.failure().is_none()
+}
+
+/// Stores what lies before many zeros, if there are any.
+fn store_before_zeros(file: &OpenFile) -> oxcrypt_core::Result<()> {
+    while has_many_zeros(file) && file.resident().is_unsaved_before(MANY_ZEROS) {
+        file.with(File::store_some)?;
+    }
+    Ok(())
 }
 
 /// Says once to whoever may write that something of the file was given up.

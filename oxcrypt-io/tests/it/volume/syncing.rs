@@ -1,8 +1,12 @@
 //! Making durable: by whatever handle, and beside what hangs.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{TryRecvError, channel};
+use std::time::Duration;
 
-use oxcrypt_core::storage::{Method, Verdict};
+use oxcrypt_core::storage::{Gate, Method, Verdict};
 use oxcrypt_io::volume::Answer;
 
 use super::house::{House, content};
@@ -59,4 +63,27 @@ fn what_a_reader_syncs_is_what_others_have_written() {
     house.volume.write(&writer, 0, b"some").wait().unwrap();
     house.volume.sync(&reader).wait().unwrap();
     assert!(!writer.resident().is_unsaved());
+}
+
+#[test]
+fn regression_what_lies_before_many_zeros_is_stored_when_the_file_is_flushed() {
+    let house = House::new(|fill| drop(fill.file("file", &content(100_000))));
+    let file = house.open_for_writing("file");
+    let (gate, is_first) = (Arc::new(Gate::default()), AtomicBool::new(true));
+    let held = Arc::clone(&gate);
+    house.storage.on_call(move |call| match call.method {
+        Method::WriteAt if is_first.swap(false, Ordering::SeqCst) => Verdict::Hold(Arc::clone(&held)),
+        _ => Verdict::Pass,
+    });
+    let last = house.volume.write(&file, 99_990, b"the end of what was there");
+    last.wait().unwrap();
+    house.volume.set_len(&file, 70 << 20).wait().unwrap();
+    let (answered, answer) = channel();
+    house.volume.flush(&file).then(move |flushed| answered.send(flushed).unwrap());
+    gate.wait_for(1);
+    assert_eq!(answer.try_recv().map(drop), Err(TryRecvError::Empty));
+    gate.open();
+    answer.recv_timeout(Duration::from_mins(1)).unwrap().unwrap();
+    assert_eq!(file.resident().unsaved_bytes(), 0);
+    house.settle();
 }
