@@ -14,6 +14,7 @@ use fuser::{Errno, INodeNo};
 use oxcrypt_core::Node;
 use oxcrypt_io::sched::plan::Caller;
 use oxcrypt_io::volume::{Question, Result, Volume};
+use rustix::process::{Resource, getrlimit};
 
 use crate::attr::Looks;
 use crate::callers::Callers;
@@ -75,7 +76,7 @@ impl Dispatch {
         Ok(Arc::new(Self {
             callers: Callers::watch(&volume)?,
             inodes: Inodes::new(volume.vault().root()),
-            handles: Handles::default(),
+            handles: Handles::within(getrlimit(Resource::Nofile).current),
             looks: Looks::new(options, may_block),
             direct_io: options.direct_io,
             may_block,

@@ -9,11 +9,16 @@ use oxcrypt_core::{Listing, Node, NodeId};
 use oxcrypt_io::volume::OpenFile;
 
 /// Open files and directories, by the numbers that the kernel was given for them.
-#[derive(Default)]
 pub(crate) struct Handles {
     open: Mutex<HashMap<u64, Handle>>,
     next: AtomicU64,
+    /// As many may be open at once.
+    most: usize,
 }
+
+/// Files of the process that are left for everything but what programs have open: for each thread that asks storage
+/// something, for those that are being closed, and for whoever wants to know how the mount fares.
+const RESERVE: usize = 1_024;
 
 /// One of them.
 #[derive(Clone)]
@@ -38,6 +43,19 @@ pub(crate) struct OpenDir {
 }
 
 impl Handles {
+    /// A table for a process that may have so many files open; `None` is no limit.
+    pub(crate) fn within(limit: Option<u64>) -> Self {
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let most = limit - RESERVE.min(limit / 4);
+        Self { open: Mutex::default(), next: AtomicU64::new(0), most }
+    }
+
+    /// Refuses where programs have so many open that one more would be missing elsewhere. There every request would fail, and
+    /// nothing that others have written could be stored.
+    pub(crate) fn expect_room(&self) -> Result<(), Errno> {
+        if self.len() < self.most { Ok(()) } else { Err(Errno::ENFILE) }
+    }
+
     pub(crate) fn insert(&self, handle: Handle) -> FileHandle {
         let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         self.lock().insert(number, handle);

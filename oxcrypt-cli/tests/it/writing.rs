@@ -44,6 +44,35 @@ fn what_is_written_is_there_for_commands_and_after_a_remount() {
 }
 
 #[test]
+fn whoever_opens_too_many_files_leaves_room_for_everything_else() {
+    let Some(place) = Place::new() else { return };
+    let wanted = place.mount_command(&[]);
+    let mut mount = Command::new("sh");
+    mount.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\""]).arg(wanted.get_program()).args(wanted.get_args());
+    mount.envs(wanted.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mounted = run(&mut mount);
+    assert_eq!(mounted.code, Some(0), "{mounted:?}");
+    let script = r#"
+import errno, os
+held = []
+try:
+    while len(held) < 300:
+        held.append(os.open(f"file {len(held)}", os.O_RDWR | os.O_CREAT))
+        os.write(held[-1], b"x")
+    raise SystemExit("there is no end of it")
+except OSError as error:
+    assert error.errno == errno.ENFILE, error
+assert len(held) > 100, len(held)
+os.mkdir("dir"); os.rename("file 0", "dir/file"); assert "file 1" in os.listdir(".")
+for handle in held:
+    os.fsync(handle); os.close(handle)
+os.close(os.open("one more", os.O_RDWR | os.O_CREAT))
+"#;
+    sh(&place, &format!("ulimit -n 1000; python3 -c '{script}'"));
+    assert_eq!(place.unmount(&[]).code, Some(0));
+}
+
+#[test]
 fn while_it_is_mounted_commands_that_write_are_refused_and_those_that_read_go_on() {
     let Some(place) = Place::new() else { return };
     assert_eq!(place.mount(&[]).code, Some(0));

@@ -82,6 +82,9 @@ impl Dispatch {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        if let Err(errno) = self.handles.expect_room() {
+            return reply.error(errno);
+        }
         let exclusive = OFlags::from_bits_retain(flags.cast_unsigned()).contains(OFlags::EXCL);
         let new = New { dir, name, kind: NodeKind::File, mode };
         self.make(asker, &new, Volume::create, move |dispatch, file| match file {

@@ -23,6 +23,9 @@ impl Dispatch {
         if writes && self.read_only {
             return reply.error(Errno::EROFS);
         }
+        if let Err(errno) = self.handles.expect_room() {
+            return reply.error(errno);
+        }
         let node = match self.inodes.get(ino) {
             Some(Inode::Node(node)) => node,
             Some(Inode::Damaged) => return reply.error(Errno::EIO),
