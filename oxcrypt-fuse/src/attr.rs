@@ -115,6 +115,11 @@ impl Looks {
         differs(self.uid, uid) || differs(self.gid, gid)
     }
 
+    /// What of a change of owner is for storage to make: not where all is only shown to belong to somebody.
+    pub(crate) fn given(&self, uid: Option<u32>, gid: Option<u32>) -> (Option<u32>, Option<u32>) {
+        (uid.filter(|_| self.uid.is_none()), gid.filter(|_| self.gid.is_none()))
+    }
+
     fn made(&self, ino: INodeNo, kind: NodeKind, size: u64, owner: Option<Owner>) -> FileAttr {
         // Where storage has no permissions, they are those of a private mount.
         let umask = self.umask.unwrap_or(if owner.is_some() { 0 } else { PRIVATE_UMASK });

@@ -81,12 +81,13 @@ impl Dispatch {
     }
 
     fn set_others(self: &Arc<Self>, asker: Asker, node: Arc<Node>, set: SetAttributes, reply: ReplyAttr) {
+        let (uid, gid) = self.looks.given(set.uid, set.gid);
         let change = Attributes {
             modified: set.modified.map(moment),
             accessed: set.accessed.map(moment),
             mode: set.mode.map(|mode| mode & PERMISSIONS),
-            uid: set.uid,
-            gid: set.gid,
+            uid,
+            gid,
         };
         if change == Attributes::default() {
             let question = self.volume.attributes(&node);

@@ -151,6 +151,20 @@ chown("file", 0, 4321); chmod("file", 0o600)
 }
 
 #[test]
+fn regression_what_is_only_shown_to_belong_to_one_is_not_given_to_him() {
+    let mut options = MountOptions::default();
+    (options.uid, options.gid) = (Some(0), Some(4321));
+    let Some(house) = House::new(options, |_, _| ()) else { return };
+    house.python(r#"write_all("file", b"")"#).succeed();
+    // As storage says to an ordinary user who would give away what is his.
+    house.storage.on_call(|call| match call.method {
+        Method::SetAttributes => Verdict::Fail(ErrorKind::PermissionDenied),
+        _ => Verdict::Pass,
+    });
+    house.python(r#"chown("file", 0, 4321); chown("file", -1, 4321)"#).succeed();
+}
+
+#[test]
 fn times_are_what_they_stay_once_a_file_is_closed() {
     let Some(house) = House::of_folder(MountOptions::default()) else { return };
     let script = r#"
