@@ -25,6 +25,8 @@ const RUN: usize = 1 << 20;
 const RUNS: usize = 4;
 /// How long what is less than a run waits for more.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is due so soon after something else is stored with it, so that many small files do not wake anybody one by one.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// What the operation is about that looks through the list: no file.
@@ -170,12 +172,12 @@ impl Shared {
         })));
     }
 
-    /// Stores what is due.
+    /// Stores what is due, and what will be in a moment.
     fn look_at_list(self: &Arc<Self>) {
-        let now = self.store.clock.now();
+        let soon = self.store.clock.now() + TOGETHER;
         let mut list = self.later.lock();
         list.watched = None;
-        let due = list.files.partition_point(|(time, _)| *time <= now);
+        let due = list.files.partition_point(|(time, _)| *time <= soon);
         let due: Vec<_> = list.files.drain(..due).collect();
         self.watch(list);
         for (_, held) in due {

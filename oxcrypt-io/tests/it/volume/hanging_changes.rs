@@ -196,6 +196,34 @@ fn what_is_less_than_a_run_is_stored_after_a_second_and_not_before_and_then_noth
 }
 
 #[test]
+fn regression_many_small_files_wake_nobody_one_by_one_after_they_are_stored() {
+    let house = House::new(|_| ());
+    let (volume, root) = (&house.volume, house.root());
+    for number in 0..50 {
+        let name = Name::new(&number.to_string()).unwrap();
+        let file = volume.create(&root, &name, Attributes::default()).wait().unwrap();
+        volume.write(&file, 0, b"a few bytes").wait().unwrap();
+        volume.flush(&file).wait().unwrap();
+        drop(file);
+        house.clock.advance(Duration::from_millis(1));
+    }
+    house.settle();
+    let begun = || volume.snapshot().counters.begun;
+    let before = begun();
+    house.clock.advance(Duration::from_millis(949));
+    let since = Instant::now();
+    for moment in 1..=50 {
+        house.clock.advance(Duration::from_millis(1));
+        while begun() < before + moment && volume.snapshot().census.flights > 0 {
+            assert!(since.elapsed() < Duration::from_mins(1), "something is due");
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(begun(), before + 1);
+    assert_eq!(volume.snapshot().census.flights, 0);
+}
+
+#[test]
 fn regression_nothing_waits_to_be_stored_for_who_closes_a_file_that_he_has_only_read() {
     let house = House::new(|fill| drop(fill.file("file", &[1; 100])));
     let (writer, reader) = (house.open_for_writing("file"), house.open("file"));
