@@ -32,17 +32,25 @@
 
 #[cfg(target_os = "linux")]
 #[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/child.rs"]
-#[expect(dead_code, reason = "the tests of the slow store need more of it")]
 mod child;
 #[cfg(target_os = "linux")]
 #[path = "../../../oxcrypt-fuse/examples/slow_store/store/controls.rs"]
 mod controls;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/storm/mounted.rs"]
+mod mounted;
+#[cfg(target_os = "linux")]
+#[path = "storm/mounts.rs"]
+mod mounts;
 #[cfg(target_os = "linux")]
 #[path = "../../../oxcrypt-fuse/examples/slow_store/fixture/store.rs"]
 #[expect(dead_code, reason = "the tests of the slow store need more of it")]
 mod slow_store;
 #[cfg(target_os = "linux")]
 mod storm;
+#[cfg(target_os = "linux")]
+#[path = "../../tests/storm/who.rs"]
+mod who;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

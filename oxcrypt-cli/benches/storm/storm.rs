@@ -8,8 +8,10 @@ use clap::Parser;
 use options::Options;
 
 mod bench;
-mod mounts;
+mod caller;
+mod goals;
 mod options;
+mod picture;
 mod probe;
 mod prober;
 mod readers;
@@ -27,7 +29,7 @@ enum Role {
     Worker,
     /// Measures what it is told to.
     Prober,
-    /// Reads one file, however long that takes.
+    /// Reads files, each on a thread of its own, however long that takes.
     Reader,
     /// Writes the vault's content.
     Filler,
@@ -36,7 +38,7 @@ enum Role {
 impl Role {
     const ALL: [Self; 4] = [Self::Worker, Self::Prober, Self::Reader, Self::Filler];
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Worker => "storm-worker",
             Self::Prober => "storm-prober",
@@ -63,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
             bench::main(&Options::parse_from([program].iter().chain(options)))
         }
         (Some(Role::Prober), [kind, root]) => probe::main(kind, Path::new(root)),
-        (Some(Role::Reader), [path]) => readers::main(Path::new(path)),
+        (Some(Role::Reader), words) => readers::main(words).unwrap_or(ExitCode::FAILURE),
         (Some(Role::Filler), [root, cold]) => vault::main(Path::new(root), cold),
         (Some(_), _) => ExitCode::FAILURE,
         (None, _) => supervisor::main(&Options::parse(), &words),

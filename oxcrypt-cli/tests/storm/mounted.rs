@@ -86,13 +86,13 @@ impl Mounted {
     /// What `oxcrypt status` says.
     pub(crate) fn status(&self) -> Value {
         let ended = self.oxcrypt(&["status", "--json"]).succeed();
-        serde_json::from_slice(&ended.output).unwrap()
+        serde_json::from_slice(&ended.output).expect("JSON")
     }
 
     /// Sends a signal to the process that serves it.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(pid, signal).expect("a process that is there");
     }
 }
 

@@ -34,8 +34,8 @@ impl Who {
 
     /// Makes a folder or file his. One that is keeps the bits of its mode that a new owner would cost it.
     pub(crate) fn owns(self, path: &Path) {
-        if self == Self::Ordinary && symlink_metadata(path).unwrap().uid() != ORDINARY {
-            chown(path, Some(ORDINARY), Some(ORDINARY)).unwrap();
+        if self == Self::Ordinary && symlink_metadata(path).expect("a file of ours").uid() != ORDINARY {
+            chown(path, Some(ORDINARY), Some(ORDINARY)).expect("root may");
         }
     }
 }

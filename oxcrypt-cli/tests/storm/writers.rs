@@ -17,8 +17,8 @@ impl Mounted {
         let script = r#"
             i=0
             while [ $i -lt $2 ]; do
-                head -c 160K /dev/zero | tr '\0' "$(printf '\\%03o' $((33 + i)))" |
-                    dd of="$1/$i" bs=32K iflag=fullblock conv=notrunc status=none &
+                (head -c 160K /dev/zero | tr '\0' "$(printf '\\%03o' $((33 + i)))" |
+                    dd of="$1/$i" bs=32K iflag=fullblock conv=notrunc status=none) &
                 i=$((i + 1))
             done
             for job in $(jobs -p); do wait $job || exit 1; done"#;

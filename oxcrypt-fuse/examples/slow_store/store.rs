@@ -26,6 +26,7 @@ use options::Options;
 mod attributes;
 mod backing;
 mod control;
+#[expect(dead_code, reason = "the storm bench needs more of it")]
 mod controls;
 mod counters;
 mod filesystem;

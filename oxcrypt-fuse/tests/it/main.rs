@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start children and wait")]
 
 #[path = "../../examples/slow_store/fixture/child.rs"]
+#[expect(dead_code, reason = "others need more of it")]
 mod child;
 mod ending;
 mod file_system;

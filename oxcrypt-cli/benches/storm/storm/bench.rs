@@ -1,21 +1,29 @@
 //! The worker: brings everything up, one subject after the other, and measures.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::options::Options;
+use super::caller::Caller;
+use super::options::{LARGE, Options};
 use super::probe::Probe;
 use super::prober::Prober;
-use super::readers::Readers;
+use super::readers::{Patience, Readers};
 use super::report::{self, Conclusion, Storm};
 use super::samples::Samples;
-use super::storage::{self, Storage};
-use super::subject::Subject;
-use super::{supervisor, vault};
+use super::storage::{self, Frozen, Storage};
+use super::subject::{Served, Subject};
+use super::{goals, picture, supervisor, vault};
+
+/// How long readers may take to end when storage is back.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// Runs the bench.
 pub(crate) fn main(options: &Options) -> ExitCode {
     supervisor::end_with_it(&std::env::temp_dir());
     let options = options.settled();
+    if options.long {
+        return goals::run(&options);
+    }
     if let Some(what) = storage::lacking(options.store) {
         println!("SKIPPED everything: install {what}");
         return skipped();
@@ -27,7 +35,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
             conclusion.control_is_missing |= subject.is_control;
             continue;
         }
-        let fill = |folder: &std::path::Path| vault::make(subject.vault, folder, options.cold_files());
+        let fill = |folder: &std::path::Path| vault::make(subject.vault, folder, options.amount(&subject));
         let Some(storage) = Storage::start(&options, fill) else { return skipped() };
         match measure(&options, &subject, &storage) {
             Ok(storms) => conclusion.add(&subject, storms),
@@ -36,6 +44,12 @@ pub(crate) fn main(options: &Options) -> ExitCode {
                 conclusion.failed = true;
             }
         }
+    }
+    if let Some(path) = &options.picture
+        && let Err(error) = picture::write(path, &conclusion.curves())
+    {
+        println!("{}: {error}", path.display());
+        conclusion.failed = true;
     }
     conclusion.print()
 }
@@ -50,27 +64,30 @@ fn measure(options: &Options, subject: &Subject, storage: &Storage) -> std::io::
     let served = subject.start(storage)?;
     let own = served.controls().and_then(|controls| controls.max_background().ok());
     report::print_head(subject, own, &storage.describe());
-    let mut probers: Vec<_> =
-        Probe::ALL.into_iter().map(|probe| Prober::new(probe, served.place(), options.probe_limit)).collect();
+    let caller = Caller::root();
+    let prober = |probe| Prober::new(probe, served.place(), options.probe_limit, &caller);
+    let mut probers: Vec<_> = Probe::TABLE.into_iter().map(prober).collect();
     // What only the first time costs is nobody's to pay.
     for prober in &mut probers {
         prober.measure(options.samples.min(10));
     }
     let (mut storms, mut next_file) = (Vec::new(), 0);
     for &readers in &options.readers {
+        if subject.is_control && readers > LARGE {
+            println!("SKIPPED {} beside {readers} readers: it has stopped long before", subject.name);
+            continue;
+        }
         let mut storm = Storm::new(readers);
         for _ in 0..options.rounds {
             let idle = phase(&mut probers, options.samples);
             storm.idle_usage = storm.idle_usage.max(served.usage().unwrap_or_default());
-            let mut cold = Readers::start(storage, &served, next_file..next_file + readers);
-            next_file += readers;
+            let from = if readers > LARGE { options.small_files() } else { next_file };
+            let mut blocked = Blocked::start(storage, &served, from..from + readers);
+            next_file += if readers > LARGE { 0 } else { readers };
             storm.held = storm.held.max(storage.held());
             let hot = phase(&mut probers, options.samples);
             storm.usage = storm.usage.max(served.usage().unwrap_or_default());
-            storm.blocked_readers.push(cold.blocked());
-            let (done, errors) = cold.end();
-            storm.done_readers.push(done);
-            storm.reader_errors += errors;
+            blocked.end(&mut storm);
             for ((row, idle), hot) in storm.rows.iter_mut().zip(&idle).zip(&hot) {
                 row.add(idle, hot);
             }
@@ -79,6 +96,40 @@ fn measure(options: &Options, subject: &Subject, storage: &Storage) -> std::io::
         storms.push(storm);
     }
     Ok(storms)
+}
+
+/// A storm: reads of cold files wait, and as many readers as there are files wait for them.
+struct Blocked<'a> {
+    frozen: Frozen<'a>,
+    readers: Readers,
+    patience: Patience,
+}
+
+impl<'a> Blocked<'a> {
+    /// Returns when they block.
+    fn start(storage: &'a Storage, subject: &Served, files: std::ops::Range<usize>) -> Self {
+        let frozen = storage.freeze();
+        let patience = if files.len() > LARGE { Patience::Once } else { Patience::Again };
+        let readers = Readers::start(&Caller::root(), subject.place(), files, patience);
+        readers.gather(subject.controls().as_ref(), || storage.held());
+        Self { frozen, readers, patience }
+    }
+
+    /// Ends the storm, and notes how many still waited, and how many then got their data.
+    fn end(&mut self, storm: &mut Storm) {
+        storm.blocked_readers.push(self.readers.blocked(self.patience));
+        storm.reader_errors += self.readers.outcomes().len();
+        if self.patience == Patience::Once {
+            // So many files are not made for each storm: they stay cold.
+            self.frozen.fail();
+        } else {
+            self.frozen.thaw();
+        }
+        self.readers.ended_within(ENDING);
+        self.frozen.thaw();
+        let outcomes = self.readers.outcomes();
+        storm.done_readers.push(outcomes.iter().filter(|outcome| outcome.error.is_none()).count());
+    }
 }
 
 /// One phase: all probes, one after the other.

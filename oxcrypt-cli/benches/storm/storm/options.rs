@@ -1,20 +1,38 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::vault::Kind;
+use super::subject::Subject;
+use super::vault::{Amount, Kind};
+
+/// More readers than this are a large storm.
+pub(crate) const LARGE: usize = 64;
 
 /// What a mount still answers while many wait for storage that does not.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "storm", max_term_width = 110)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Options {
     /// A smoke test of a minute at most: one round, 11 and 12 readers, gocryptfs alone
     #[arg(long)]
     pub(crate) quick: bool,
+    /// All goals instead, one after the other, with a figure and a verdict for each: an hour or two
+    #[arg(long)]
+    pub(crate) long: bool,
+    /// Of the goals those whose names have one of these in them, as "G1,G16"
+    #[arg(long, value_delimiter = ',', requires = "long")]
+    pub(crate) only: Vec<String>,
+    /// How long the goals' soak takes
+    #[arg(long, default_value = "3600", value_name = "SECONDS", value_parser = seconds, requires = "long")]
+    pub(crate) soak: Duration,
+    /// How long the original failure lasts
+    #[arg(long, default_value = "600", value_name = "SECONDS", value_parser = seconds, requires = "long")]
+    pub(crate) original: Duration,
     /// How many cold readers block, one storm for each number
-    #[arg(long, value_delimiter = ',', default_values_t = [11, 12, 64])]
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 11, 12, 16, 64, 600, 10_000])]
     pub(crate) readers: Vec<usize>,
     /// Pairs of an idle phase and a storm
     #[arg(long, default_value_t = 3)]
@@ -26,7 +44,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "3", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) probe_limit: Duration,
     /// After this long everything is ended, come what may
-    #[arg(long, default_value = "1800", value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, default_value = "14400", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) limit: Duration,
     /// What the vault lies on
     #[arg(long, value_enum, default_value_t = Store::Slow)]
@@ -40,6 +58,9 @@ pub(crate) struct Options {
     /// A rule that the slow store has all the time, such as 'delay 20ms lookup,list,open,read **'
     #[arg(long, value_name = "RULE")]
     pub(crate) rule: Vec<String>,
+    /// Draws what hot reads take beside so many readers
+    #[arg(long, value_name = "SVG")]
+    pub(crate) picture: Option<PathBuf>,
     /// Who mounts the vault; may be given several times [default: oxcrypt and gocryptfs]
     #[arg(long, value_enum)]
     pub(crate) subject: Vec<Name>,
@@ -90,9 +111,20 @@ impl Options {
         options
     }
 
-    /// How many cold files all the storms of a subject need, for each is cold but once.
-    pub(crate) fn cold_files(&self) -> usize {
-        self.readers.iter().sum::<usize>() * self.rounds
+    /// How many cold files the small storms of a subject need, for each is cold but once.
+    pub(crate) fn small_files(&self) -> usize {
+        self.readers.iter().filter(|readers| **readers <= LARGE).sum::<usize>() * self.rounds
+    }
+
+    /// How many files all storms of a subject need. The large ones share theirs, because they leave them cold.
+    pub(crate) fn amount(&self, subject: &Subject) -> Amount {
+        let cold = self.small_files();
+        let large = self.readers.iter().copied().filter(|readers| *readers > LARGE).max().unwrap_or(0);
+        match subject.vault {
+            Kind::Cryptomator => Amount { cold, sparse: large, large: 0 },
+            Kind::Gocryptfs if subject.is_control => Amount { cold, ..Amount::default() },
+            Kind::Gocryptfs | Kind::Plain => Amount { cold: cold + large, ..Amount::default() },
+        }
     }
 }
 

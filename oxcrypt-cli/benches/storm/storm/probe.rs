@@ -36,10 +36,27 @@ pub(crate) enum Probe {
     Open,
     /// Asks for free space, as `df` does.
     Statfs,
+    /// Reads all of a hot file, which is opened anew, and dropped from the mount's page cache before.
+    WholeRead,
+    /// Makes a file, writes three pages, syncs it, and moves it over another.
+    Work,
 }
 
 impl Probe {
-    pub(crate) const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
+        Self::UncachedRead,
+        Self::CachedRead,
+        Self::Stat,
+        Self::Absent,
+        Self::List,
+        Self::Open,
+        Self::Statfs,
+        Self::WholeRead,
+        Self::Work,
+    ];
+
+    /// Those of the tables, which need no place to write.
+    pub(crate) const TABLE: [Self; 7] = [
         Self::UncachedRead,
         Self::CachedRead,
         Self::Stat,
@@ -59,6 +76,8 @@ impl Probe {
             Self::List => "list",
             Self::Open => "open",
             Self::Statfs => "statfs (df)",
+            Self::WholeRead => "read, 128 KiB",
+            Self::Work => "create to rename",
         }
     }
 }
@@ -146,6 +165,24 @@ impl Prober {
             Probe::Open => {
                 let path = vault::opened_file(&self.root, self.number);
                 timed(|| File::open(path))
+            }
+            Probe::WholeRead => {
+                let file = File::open(vault::hot_file(&self.root, self.number))?;
+                rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
+                let mut content = vec![0; vault::HOT_LEN];
+                timed(|| file.read_exact_at(&mut content, 0))
+            }
+            Probe::Work => {
+                let folder = vault::work_folder(&self.root);
+                let place = |name| folder.join(format!("{name} {}", std::process::id()));
+                let (new, healthy) = (place("new"), place("healthy"));
+                timed(|| {
+                    let mut file = File::create(&new)?;
+                    file.write_all(&[7; 3 * PAGE])?;
+                    file.sync_all()?;
+                    fs::rename(new, healthy)?;
+                    Ok(file)
+                })
             }
             Probe::Statfs => timed(|| Ok(rustix::fs::statvfs(&self.root)?)),
         }

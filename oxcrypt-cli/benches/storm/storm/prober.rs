@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Role;
+use super::caller::Caller;
 use super::probe::{DONE, Probe};
 use super::samples::Samples;
 use crate::child::poll;
@@ -23,6 +24,7 @@ pub(crate) struct Prober {
     probe: Probe,
     root: PathBuf,
     limit: Duration,
+    caller: Caller,
     child: Option<Running>,
 }
 
@@ -32,15 +34,16 @@ struct Running {
 }
 
 impl Prober {
-    pub(crate) fn new(probe: Probe, root: &Path, limit: Duration) -> Self {
-        Self { probe, root: root.to_owned(), limit, child: None }
+    pub(crate) fn new(probe: Probe, root: &Path, limit: Duration, caller: &Caller) -> Self {
+        Self { probe, root: root.to_owned(), limit, caller: caller.clone(), child: None }
     }
 
     /// Takes samples. A child that gives no sign of life within the limit is given up, and a new one goes on.
     pub(crate) fn measure(&mut self, count: usize) -> Samples {
         let mut samples = Samples::default();
         while samples.len() < count && samples.blocked < TRIES {
-            let mut child = self.child.take().unwrap_or_else(|| Running::start(self.probe, &self.root));
+            let mut child =
+                self.child.take().unwrap_or_else(|| Running::start(self.probe, &self.root, &self.caller));
             // If it has ended, that shows next.
             let _ = child.process.stdin.as_mut().map(|stdin| writeln!(stdin, "{}", count - samples.len()));
             loop {
@@ -69,8 +72,8 @@ impl Prober {
 }
 
 impl Running {
-    fn start(probe: Probe, root: &Path) -> Self {
-        let mut command = Role::Prober.command();
+    fn start(probe: Probe, root: &Path, caller: &Caller) -> Self {
+        let mut command = caller.command(Role::Prober);
         command.arg(probe.name()).arg(root).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("this program starts");
         let output = BufReader::new(process.stdout.take().expect("a pipe")).lines();

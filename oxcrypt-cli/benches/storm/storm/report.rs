@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::picture::{Curve, Point};
 use super::probe::Probe;
 use super::samples::{Samples, median};
 use super::subject::{Subject, Usage};
@@ -42,7 +43,7 @@ impl Storm {
             |probe| Row { probe, idle: Samples::default(), storm: Samples::default(), ratios: Vec::new() };
         Self {
             readers,
-            rows: Probe::ALL.into_iter().map(row).collect(),
+            rows: Probe::TABLE.into_iter().map(row).collect(),
             held: 0,
             blocked_readers: Vec::new(),
             done_readers: Vec::new(),
@@ -98,6 +99,20 @@ pub(crate) struct Conclusion {
 impl Conclusion {
     pub(crate) fn add(&mut self, subject: &Subject, storms: Vec<Storm>) {
         self.subjects.push((subject.clone(), storms));
+    }
+
+    /// For each subject the time that hot reads took beside so many readers, by median and by the 99th of a hundred;
+    /// none where they stopped.
+    pub(crate) fn curves(&self) -> Vec<Curve> {
+        let point = |storm: &Storm| {
+            let reads = storm.hot_reads();
+            Point { readers: storm.readers, median: reads.quantile(500), p99: reads.quantile(990) }
+        };
+        let curve = |(subject, storms): &(Subject, Vec<Storm>)| Curve {
+            name: subject.name.clone(),
+            points: storms.iter().map(point).collect(),
+        };
+        self.subjects.iter().map(curve).collect()
     }
 
     /// Prints what each subject did, and the verdict on the bench itself, which is also in the exit code.

@@ -5,11 +5,11 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::mounts;
 use super::options::{self, Options};
 use super::subject::Served;
 use super::vault;
 use crate::child::{CEILING, Child, poll};
+use crate::mounts;
 use crate::slow_store::Store;
 
 /// More than any storm here has: what rclone serves is to have no queue of its own that matters.
@@ -68,20 +68,43 @@ impl Storage {
         }
     }
 
-    /// Lets reads of cold files wait from now on. Returns the number of the rule that says so.
-    pub(crate) fn freeze(&self) -> u64 {
+    /// Lets reads of cold files wait from now on.
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
         let answer = self.store.command(&format!("freeze {}", vault::COLD_RULE));
-        answer["rule"].as_u64().expect("a rule's number")
-    }
-
-    /// Takes back a rule, and carries out all that waits by it.
-    pub(crate) fn thaw(&self, rule: u64) {
-        self.store.command(&format!("thaw {rule}"));
+        Frozen { store: &self.store, rules: vec![answer["rule"].as_u64().expect("a rule's number")] }
     }
 
     /// How many reads wait in it.
     pub(crate) fn held(&self) -> u64 {
         self.store.command("status")["held"].as_u64().unwrap_or(0)
+    }
+}
+
+/// As long as this is there, reads of cold files wait. Then all that waits is carried out.
+pub(crate) struct Frozen<'a> {
+    store: &'a Store,
+    rules: Vec<u64>,
+}
+
+impl Frozen<'_> {
+    /// From now on such reads fail, so that those files stay cold, and so does all that waits.
+    pub(crate) fn fail(&mut self) {
+        let answer = self.store.command(&format!("fail ETIMEDOUT {}", vault::COLD_RULE));
+        self.rules.push(answer["rule"].as_u64().expect("a rule's number"));
+        self.store.command("answer ETIMEDOUT");
+    }
+
+    /// Carries out all that waits, and all that comes.
+    pub(crate) fn thaw(&mut self) {
+        for rule in self.rules.drain(..) {
+            self.store.command(&format!("thaw {rule}"));
+        }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.thaw();
     }
 }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::mounts::{self, Mount};
 use super::options::{Name, Options};
 use super::storage::Storage;
 use super::vault::{self, Kind};
 use crate::child::{CEILING, Child, poll};
 use crate::controls::Controls;
+use crate::mounts::{self, Mount};
 
 /// How long a program may take to unmount when asked to.
 const UNMOUNTING: Duration = Duration::from_secs(5);
@@ -143,12 +143,7 @@ impl Served {
 
     /// What the program costs now.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let number = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-            line.split_whitespace().next()?.parse().ok()
-        };
-        Some(Usage { threads: number("Threads")?, resident_kib: number("VmRSS")? })
+        Usage::of(self.process.id())
     }
 }
 
@@ -170,14 +165,27 @@ impl Drop for Served {
 pub(crate) struct Usage {
     pub(crate) threads: u64,
     pub(crate) resident_kib: u64,
+    pub(crate) handles: usize,
 }
 
 impl Usage {
+    /// That of a process.
+    pub(crate) fn of(process: u32) -> Option<Self> {
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let number = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        let handles = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
+        Some(Self { threads: number("Threads")?, resident_kib: number("VmRSS")?, handles })
+    }
+
     /// The greater of both, each for itself.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
             threads: self.threads.max(other.threads),
             resident_kib: self.resident_kib.max(other.resident_kib),
+            handles: self.handles.max(other.handles),
         }
     }
 }

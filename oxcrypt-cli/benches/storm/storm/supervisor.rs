@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ExitCode, Stdio};
@@ -14,10 +15,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 
+use super::Role;
 use super::options::Options;
-use super::{Role, mounts};
 use crate::child::poll;
-use crate::slow_store;
+use crate::{mounts, slow_store};
 
 /// How long a killed process may take to be gone, before the kernel is left to it.
 const ENDING: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub(crate) fn main(options: &Options, words: &[&str]) -> ExitCode {
         }
     });
     let folder = tempfile::Builder::new().prefix("oxcrypt-storm-").tempdir().expect("a temporary folder");
+    // Whoever is not root has to get there.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder of ours");
     let mut worker = Role::Worker.command();
     worker.args(words).env("TMPDIR", folder.path()).env("SLOW_STORE", store);
     // A pipe that ends with this process, even if that is killed.

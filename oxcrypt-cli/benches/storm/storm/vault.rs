@@ -13,21 +13,31 @@ use oxcrypt_core::DirId;
 use oxcrypt_core::storage::LocalStorage;
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 
-use super::{Role, mounts};
+use super::Role;
 use crate::child::{CEILING, Child, poll};
+use crate::mounts;
 
 /// What opens every vault here.
 pub(crate) const PASSPHRASE: &str = "storm";
 
 /// The store's rule for cold files, given what is to happen to them: `freeze`.
-pub(crate) const COLD_RULE: &str = "read ** min-size=128K";
+pub(crate) const COLD_RULE: &str = "read ** min-size=160K";
+
+/// What that rule says of lengths.
+pub(crate) const COLD_MIN: u64 = 160 << 10;
 
 /// The length of a cold file.
 const COLD_LEN: usize = 192 << 10;
 
 /// The length of a hot file: below 16 KiB a read needs no place in a full background queue (Linux 6.18), and then hot
 /// files would read through any storm.
-const HOT_LEN: usize = 64 << 10;
+pub(crate) const HOT_LEN: usize = 128 << 10;
+
+/// How much of a file is there whose rest is a hole: its header, and its first chunk.
+const STORED_LEN: usize = 68 + 32_796;
+
+/// The length of a large file, in storage: 3,199 chunks.
+const LARGE_LEN: u64 = 68 + 3_199 * 32_796;
 
 /// How many hot files there are, and as many to open.
 const HOT_FILES: usize = 20;
@@ -80,21 +90,42 @@ pub(crate) fn cold_file(root: &Path, number: usize) -> PathBuf {
     root.join("cold").join(format!("cold {number}"))
 }
 
-/// Fills a folder with a vault of this kind, with so many cold files.
-pub(crate) fn make(kind: Kind, folder: &Path, cold: usize) {
+/// One large file after the other, as long as there are some.
+pub(crate) fn large_file(root: &Path, number: usize) -> PathBuf {
+    root.join("large").join(format!("large {number}"))
+}
+
+/// A folder to work in.
+pub(crate) fn work_folder(root: &Path) -> PathBuf {
+    root.join("work")
+}
+
+/// How many files there are that hang.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Amount {
+    /// Cold files.
+    pub(crate) cold: usize,
+    /// More of them, numbered on, of which storage has but the first chunk. For those that nobody will ever have read.
+    pub(crate) sparse: usize,
+    /// Large files, which are the same.
+    pub(crate) large: usize,
+}
+
+/// Fills a folder with a vault of this kind. Only ours can have files that are not all there.
+pub(crate) fn make(kind: Kind, folder: &Path, amount: Amount) {
     match kind {
-        Kind::Cryptomator => cryptomator(folder, cold).expect("a vault"),
-        Kind::Gocryptfs => gocryptfs(folder, cold),
-        Kind::Plain => fill(folder, cold).expect("files"),
+        Kind::Cryptomator => cryptomator(folder, amount).expect("a vault"),
+        Kind::Gocryptfs => gocryptfs(folder, amount.cold),
+        Kind::Plain => fill(folder, amount.cold).expect("files"),
     }
 }
 
-fn cryptomator(folder: &Path, cold: usize) -> io::Result<()> {
+fn cryptomator(folder: &Path, amount: Amount) -> io::Result<()> {
     let storage = LocalStorage::open(folder)?;
     let recipe = Recipe { passphrase: PASSPHRASE, ..Recipe::default() };
     let builder = VaultBuilder::create(&storage, recipe)?;
-    let mut folders = Vec::new();
-    for (path, len) in files(Path::new(""), cold) {
+    let mut folders = vec![(work_folder(Path::new("")), builder.directory(&DirId::root(), "work")?)];
+    for (path, len) in files(Path::new(""), amount.cold) {
         let (folder, name) = (path.parent().expect("a folder"), path.file_name().expect("a name"));
         if folders.last().is_none_or(|(last, _)| last != folder) {
             let id = builder.directory(&DirId::root(), &folder.to_string_lossy())?;
@@ -102,6 +133,24 @@ fn cryptomator(folder: &Path, cold: usize) -> io::Result<()> {
         }
         let (_, id) = folders.last().expect("the folder just made");
         builder.file(id, &name.to_string_lossy(), &content(len))?;
+    }
+    if amount.sparse + amount.large == 0 {
+        return Ok(());
+    }
+    let sample = builder.file(&DirId::root(), "sample", &content(COLD_LEN))?;
+    let mut sample = fs::read(folder.join(sample.as_str()))?;
+    let cold_len = sample.len();
+    sample.truncate(STORED_LEN);
+    let folders = folders.iter().find(|(folder, _)| folder.ends_with("cold"));
+    let cold = folders.map_or_else(|| builder.directory(&DirId::root(), "cold"), |(_, id)| Ok(id.clone()))?;
+    let large = builder.directory(&DirId::root(), "large")?;
+    let numbers = amount.cold..amount.cold + amount.sparse;
+    let sparse = numbers.map(|number| (&cold, cold_file(Path::new(""), number), cold_len as u64));
+    let large = (0..amount.large).map(|number| (&large, large_file(Path::new(""), number), LARGE_LEN));
+    for (id, path, len) in sparse.chain(large) {
+        let name = path.file_name().expect("a name").to_string_lossy();
+        let stored = builder.ciphertext_file(id, &name, &sample)?;
+        fs::File::options().write(true).open(folder.join(stored.as_str()))?.set_len(len)?;
     }
     Ok(())
 }
@@ -142,6 +191,7 @@ pub(crate) fn main(root: &Path, cold: &str) -> ExitCode {
 }
 
 fn fill(root: &Path, cold: usize) -> io::Result<()> {
+    fs::create_dir_all(work_folder(root))?;
     for (path, len) in files(root, cold) {
         fs::create_dir_all(path.parent().expect("a folder"))?;
         fs::write(path, content(len))?;

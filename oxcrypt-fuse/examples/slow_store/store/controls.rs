@@ -35,6 +35,11 @@ impl Controls {
         self.read("max_background")
     }
 
+    /// Has the kernel hand out so many from now on. Whoever waits already may have to be woken up by doing it again.
+    pub(crate) fn set_max_background(&self, limit: u64) -> io::Result<()> {
+        self.open("max_background", OFlags::WRONLY)?.write_all(limit.to_string().as_bytes())
+    }
+
     /// Ends the connection: all that waits for it gets an error.
     pub(crate) fn abort(&self) -> io::Result<()> {
         self.open("abort", OFlags::WRONLY)?.write_all(b"1")
