@@ -59,15 +59,15 @@ fn regression_a_directory_whose_mode_cannot_be_set_stops_no_change_of_another() 
     }
     // It wants both directories, and waits for the dead one.
     let moved = volume.rename((&dead, &name("file")), (&other, &name("file")), Replace::Always).ask();
-    let made = Arc::new(AtomicUsize::new(0));
+    let entries = Arc::new(AtomicUsize::new(0));
     for text in ["a", "b"] {
-        let made = Arc::clone(&made);
+        let entries = Arc::clone(&entries);
         volume.make_dir(&other, &name(text), Attributes::default()).then(move |dir| {
             dir.unwrap();
-            made.fetch_add(1, Ordering::Release);
+            entries.fetch_add(1, Ordering::Release);
         });
     }
-    while made.load(Ordering::Acquire) < 2 {
+    while entries.load(Ordering::Acquire) < 2 {
         soon();
     }
     gate.open();
