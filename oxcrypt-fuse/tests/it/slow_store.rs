@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use oxcrypt_core::storage::{LocalStorage, conformance};
 use rustix::mount::UnmountFlags;
 use rustix::process::Signal;
 
@@ -62,6 +65,20 @@ fn what_is_written_through_it_is_what_lies_behind_it() {
     let (a, b) = (lists.path().join("a"), lists.path().join("b"));
     Child::sh(script, &[&mounted, &behind, &a, &b]).succeed();
     assert_eq!(fs::read_to_string(a).unwrap().lines().count(), 11);
+}
+
+#[test]
+fn a_folder_on_it_is_a_store_as_any_other_read_directly_or_not() {
+    for directly in [false, true] {
+        let Some(store) = Store::start(&[], |_| ()) else { return };
+        let cases = AtomicU32::new(0);
+        conformance::check(&|| {
+            let folder = store.mounted(&cases.fetch_add(1, Ordering::Relaxed).to_string());
+            fs::create_dir(&folder).unwrap();
+            let folder = LocalStorage::open(folder).unwrap();
+            Arc::new(if directly { folder.read_directly() } else { folder })
+        });
+    }
 }
 
 #[test]
