@@ -92,7 +92,11 @@ impl Vault {
             combo,
             shortening_threshold,
         ));
-        let limits = Limits { per_file: options.unsaved_bytes_per_file, per_vault: options.unsaved_bytes };
+        let limits = Limits {
+            per_file: options.unsaved_bytes_per_file,
+            per_vault: options.unsaved_bytes,
+            read_only: options.read_only,
+        };
         let files = FileContext::new(
             Arc::clone(&storage),
             Arc::clone(&key),

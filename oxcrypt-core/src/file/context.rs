@@ -37,6 +37,8 @@ pub(crate) struct FileContext {
 pub(crate) struct Limits {
     pub(crate) per_file: usize,
     pub(crate) per_vault: usize,
+    /// Nothing is ever changed.
+    pub(crate) read_only: bool,
 }
 
 impl FileContext {

@@ -86,7 +86,8 @@ impl File {
     }
 
     /// [Flushes](Self::flush), and makes every byte written so far durable, with the entry and the directories that lead
-    /// to it: also what others have written, where this was opened for reading.
+    /// to it: also what others have written, where this was opened for reading. In a vault that is only read there is nothing
+    /// to do.
     ///
     /// # Errors
     ///
@@ -94,6 +95,9 @@ impl File {
     /// it gave up on: where the storage could not make them durable, the host may have dropped them, so every later call
     /// says so, too, until the file is begun anew by cutting it to nothing.
     pub fn sync(&self, now: Instant) -> Result<Stored> {
+        if self.context.limits.read_only {
+            return Ok(Stored::InPlace);
+        }
         let _turn = self.turn();
         // Where anything is unsaved, the handle that all share can be written to.
         let stored = self.flush_in_turn(now)?;
