@@ -108,7 +108,9 @@ impl Tree {
     /// What makes the entry of `node`: its type file but that of a file, whose content is synced by whoever writes it.
     fn sync_own_entry(&self, node: &Node, above: Above) -> Result<()> {
         let at = {
-            let _turn = self.turns.shared(Subject::Entry(node.id()));
+            // Who syncs a directory wants what was there before: whoever moves an entry of it meanwhile does not wait.
+            let turn = || self.turns.shared(Subject::Entry(node.id()));
+            let _turn = (above == Above::Too).then(turn);
             let Some(at) = node.at() else { return Ok(()) };
             if at.stored.shape != Shape::Plain {
                 self.sync_folder_of(&at.stored, &node.what)?;
@@ -207,17 +209,22 @@ impl Tree {
     fn sync_file(&self, path: &CiphertextPath) -> Result<()> {
         match self.storage.open(path, OpenMode::ReadWrite).and_then(|(file, _)| file.sync()) {
             // It is another client's to remove; what is not there need not be made durable.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if is_not_there(&error) => Ok(()),
             result => result.map_err(|error| Error::from(error).at(path)),
         }
     }
 
     fn sync_folder(&self, path: &CiphertextPath) -> Result<()> {
         match sync_dir(&*self.storage, path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if is_not_there(&error) => Ok(()),
             result => result.map_err(|error| Error::from(error).at(path)),
         }
     }
+}
+
+/// Whether there is nothing under a path, or a file in the place of a folder that was there.
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Whether the directory that an entry lies in is synced with it.

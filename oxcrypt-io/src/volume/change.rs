@@ -10,7 +10,7 @@ use crate::sched::plan::{Class, Hold, Outcome, Part, TurnId};
 
 use super::error::{Cause, Error};
 use super::question::{Ask, Pending, object, take_one};
-use super::turns::{content, entry};
+use super::turns::to_store;
 use super::value::{Key, Value};
 use super::{Question, Shared, Store};
 
@@ -37,13 +37,15 @@ impl Shared {
         self: &Arc<Self>,
         about: &Arc<Node>,
         key: Option<Key>,
+        turns: Vec<(TurnId, Hold)>,
         work: impl FnOnce(&Store) -> Outcome<Value> + Send + 'static,
     ) -> Question<()> {
         if self.admission.is_closed() {
             return Question::known(Err(Error::new(Cause::Stopped)));
         }
         let store = Arc::clone(&self.store);
-        let ask = Ask::to_store(about, key, Box::new(move || work(&store)), self.write_deadline());
+        let mut ask = Ask::to_store(about, key, Box::new(move || work(&store)), self.write_deadline());
+        ask.turns = turns;
         Question::open(Pending {
             shared: Arc::clone(self),
             ask,
@@ -58,11 +60,11 @@ impl Shared {
 }
 
 impl Ask {
-    /// An operation that stores something of a file: one at a time, and the entry stays where it is meanwhile.
+    /// An operation that stores something of a file.
     pub(super) fn to_store(node: &Node, key: Option<Key>, job: Job<Value>, deadline: Deadline) -> Self {
         let mut ask =
             Self::new(Class::WriteBack, object(node), vec![Part { key, job, pages: 0..0 }], deadline);
-        ask.turns = vec![(content(node), Hold::Alone), (entry(node), Hold::Share)];
+        ask.turns = to_store(node);
         ask
     }
 }

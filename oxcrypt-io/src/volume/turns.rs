@@ -17,12 +17,22 @@ pub(super) const MOVES: TurnId = TurnId(u64::MAX);
 
 /// What is in a directory, or in a file.
 pub(super) fn content(node: &Node) -> TurnId {
-    TurnId(node.id().get() * 2)
+    TurnId(node.id().get() * 3)
 }
 
 /// Where an entry is, and what it is like.
 pub(super) fn entry(node: &Node) -> TurnId {
-    TurnId(node.id().get() * 2 + 1)
+    TurnId(node.id().get() * 3 + 1)
+}
+
+/// Making durable what is in a directory.
+pub(super) fn durability(node: &Node) -> TurnId {
+    TurnId(node.id().get() * 3 + 2)
+}
+
+/// What it takes to store something of a file: one at a time, and the entry stays where it is meanwhile.
+pub(super) fn to_store(file: &Node) -> Vec<(TurnId, Hold)> {
+    vec![(content(file), Hold::Alone), (entry(file), Hold::Share)]
 }
 
 /// What it takes to remove or move an entry, or to put another in its place, if memory knows which one that is.

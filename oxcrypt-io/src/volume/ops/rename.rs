@@ -6,7 +6,7 @@ use oxcrypt_core::storage::Replace;
 use oxcrypt_core::{ErrorKind, Name, Node, Probe};
 
 use crate::sched::plan::Hold;
-use crate::volume::turns::{MOVES, content, of_victim};
+use crate::volume::turns::{MOVES, content, of_victim, to_store};
 use crate::volume::value::{Key, Value, outcome};
 use crate::volume::{Question, Shared, Volume};
 
@@ -63,7 +63,7 @@ impl Shared {
             return None;
         }
         let about = node.id();
-        Some(self.store_change(&node, Some(Key::Flush), move |store| {
+        Some(self.store_change(&node, Some(Key::Flush), to_store(&node), move |store| {
             let unsaved = store.vault.unsaved();
             let mut files = unsaved.into_iter().filter(|file| file.node().id() == about);
             let stored = files.try_for_each(|file| file.flush(store.now()).map(drop));

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use oxcrypt_core::Node;
 
 use crate::volume::error::Result;
+use crate::volume::turns::to_store;
 use crate::volume::value::{Value, outcome};
 use crate::volume::{OpenFile, Question, Shared, Volume};
 
@@ -24,7 +25,7 @@ impl Volume {
             Ok(false) => {}
         }
         let (about, shared) = (Arc::clone(file), Arc::downgrade(&self.shared));
-        self.shared.store_change(file.node(), None, move |_| {
+        self.shared.store_change(file.node(), None, to_store(file.node()), move |_| {
             let set = about.with(|file| file.set_len(len, SystemTime::now()));
             if let (Ok(()), Some(shared)) = (&set, shared.upgrade()) {
                 shared.store_by_and_by(&about);
@@ -36,7 +37,7 @@ impl Volume {
     /// The same for a file that nobody needs to have open.
     pub fn truncate(&self, node: &Arc<Node>, len: u64) -> Question<()> {
         let (about, shared) = (Arc::clone(node), Arc::downgrade(&self.shared));
-        self.shared.store_change(node, None, move |store| {
+        self.shared.store_change(node, None, to_store(node), move |store| {
             let set = store.vault.open_for_writing(&about, store.now()).and_then(|file| {
                 file.set_len(len, SystemTime::now())?;
                 Ok(file)

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use oxcrypt_core::{File, Node};
 
+use crate::sched::plan::Hold;
 use crate::volume::error::{Error, Result};
+use crate::volume::turns::{durability, entry, to_store};
 use crate::volume::value::{Key, Value, outcome};
 use crate::volume::write_back::was_stored;
 use crate::volume::{OpenFile, Question, Volume};
@@ -36,18 +38,19 @@ impl Volume {
             return Question::known(Ok(()));
         }
         let about = Arc::clone(file);
-        let question = self.shared.store_change(file.node(), Some(Key::Flush), move |store| {
-            let stored = store_before_zeros(&about).and_then(|()| {
-                if has_many_zeros(&about) {
-                    return Ok(None);
+        let question =
+            self.shared.store_change(file.node(), Some(Key::Flush), to_store(file.node()), move |store| {
+                let stored = store_before_zeros(&about).and_then(|()| {
+                    if has_many_zeros(&about) {
+                        return Ok(None);
+                    }
+                    about.with(|file| file.flush(store.now())).map(Some)
+                });
+                if let Ok(stored) = stored {
+                    was_stored(&about, stored);
                 }
-                about.with(|file| file.flush(store.now())).map(Some)
+                outcome(stored, |_| Value::Nothing)
             });
-            if let Ok(stored) = stored {
-                was_stored(&about, stored);
-            }
-            outcome(stored, |_| Value::Nothing)
-        });
         tell_failures(file, question)
     }
 
@@ -61,21 +64,24 @@ impl Volume {
             return Question::known(Err(error));
         }
         let about = Arc::clone(file);
-        let question = self.shared.store_change(file.node(), Some(Key::Sync), move |store| {
-            let synced = about.with(|file| file.sync(store.now()));
-            if let Ok(stored) = &synced {
-                was_stored(&about, Some(*stored));
-            }
-            outcome(synced, |_| Value::Nothing)
-        });
+        let question =
+            self.shared.store_change(file.node(), Some(Key::Sync), to_store(file.node()), move |store| {
+                let synced = about.with(|file| file.sync(store.now()));
+                if let Ok(stored) = &synced {
+                    was_stored(&about, Some(*stored));
+                }
+                outcome(synced, |_| Value::Nothing)
+            });
         tell_failures(file, question)
     }
 
     /// Makes durable what was made in a directory, moved into it or removed from it, as
-    /// [`oxcrypt_core::Vault::sync_dir`].
+    /// [`oxcrypt_core::Vault::sync_dir`]. It is changed meanwhile, also where that hangs: what is done after this has begun
+    /// may be durable then, or not.
     pub fn sync_dir(&self, dir: &Arc<Node>) -> Question<()> {
         let about = Arc::clone(dir);
-        self.shared.store_change(dir, Some(Key::Sync), move |store| {
+        let turns = vec![(durability(dir), Hold::Alone), (entry(dir), Hold::Share)];
+        self.shared.store_change(dir, Some(Key::Sync), turns, move |store| {
             outcome(store.vault.sync_dir(&about), |()| Value::Nothing)
         })
     }

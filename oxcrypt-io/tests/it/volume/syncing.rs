@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{TryRecvError, channel};
+use std::sync::mpsc::{Sender, TryRecvError, channel};
 use std::time::Duration;
 
-use oxcrypt_core::storage::{Gate, Method, Verdict};
+use oxcrypt_core::storage::{Attributes, Gate, Method, Replace, Verdict};
 use oxcrypt_io::volume::Answer;
 
-use super::house::{House, content};
+use super::house::{House, content, name};
 
 #[test]
 fn regression_who_may_only_read_a_file_may_ask_for_it_to_be_durable() {
@@ -85,5 +85,40 @@ fn regression_what_lies_before_many_zeros_is_stored_when_the_file_is_flushed() {
     gate.open();
     answer.recv_timeout(Duration::from_mins(1)).unwrap().unwrap();
     assert_eq!(file.resident().unsaved_bytes(), 0);
+    house.settle();
+}
+
+#[test]
+fn regression_a_directory_whose_sync_hangs_is_changed_all_the_same() {
+    let house = House::new(|fill| drop(fill.file("file", b"content")));
+    let (volume, root) = (&house.volume, house.root());
+    let dir = volume.make_dir(&root, &name("dir"), Attributes::default()).wait().unwrap();
+    let gate = house.hold(|call| matches!(call.method, Method::SyncDir | Method::Sync));
+    let synced = volume.sync_dir(&root).ask();
+    gate.wait_for(1);
+    house.clock.advance(Duration::from_secs(1));
+    let (answered, answers) = channel();
+    let told = |answered: &Sender<_>| {
+        let answered = answered.clone();
+        move |error: Option<_>| answered.send(error).unwrap()
+    };
+    let [one, two, three, four] = [(); 4].map(|()| told(&answered));
+    volume.create(&root, &name("new"), Attributes::default()).then(move |made| one(made.err()));
+    volume.remove(&root, &name("file")).then(move |removed| two(removed.err()));
+    volume.create(&dir, &name("inside"), Attributes::default()).then(move |made| three(made.err()));
+    // Whose own folder is being synced at this moment.
+    volume
+        .rename((&root, &name("dir")), (&root, &name("moved")), Replace::Never)
+        .then(move |done| four(done.err()));
+    for _ in 0..4 {
+        let error = answers.recv_timeout(Duration::from_mins(1)).unwrap();
+        assert!(error.is_none(), "{error:?}");
+    }
+    gate.open();
+    synced.wait().unwrap();
+    // What was done meanwhile is made durable by the next.
+    let before = house.storage.counts().of(Method::Sync);
+    volume.sync_dir(&root).wait().unwrap();
+    assert!(house.storage.counts().of(Method::Sync) > before, "the directory has been moved");
     house.settle();
 }
