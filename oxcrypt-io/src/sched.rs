@@ -80,6 +80,7 @@ use crate::clock::{Clock, Time};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, PoisonError};
 
+mod calls;
 mod lanes;
 pub mod plan;
 mod snapshot;
@@ -89,6 +90,7 @@ mod timer;
 pub use snapshot::Snapshot;
 pub use ticket::{Settled, Ticket};
 
+use calls::in_turn;
 use lanes::{Lanes, Seat, Started, caught, spawn};
 use plan::{Action, Answer, FlightId, Limits, Outcome, Plan, Request, WaiterId, Why, Work};
 use ticket::Place;
@@ -128,7 +130,7 @@ where
     clock: Arc<dyn Clock>,
     lanes: Lanes<Job<V>>,
     timer: Timer,
-    replies_panicked: AtomicU64,
+    replies_panicked: Arc<AtomicU64>,
 }
 
 impl<K, V> Scheduler<K, V>
@@ -148,7 +150,7 @@ where
             clock,
             lanes: Lanes::new(),
             timer: Timer::new(),
-            replies_panicked: AtomicU64::new(0),
+            replies_panicked: Arc::default(),
         }));
         let core = Arc::clone(&scheduler.0);
         spawn("oxcrypt-timer", move || core.timer.run(&*core.clock, || core.tick()))?;
@@ -249,8 +251,8 @@ where
                 }
                 Action::Start(flight, _, job) => self.lanes.push(Started { flight, job }),
                 Action::Answer(answer) => self.answer(answer),
-                Action::DropJob(job) => drop(job),
-                Action::DropValue(value) => drop(value),
+                Action::DropJob(job) => in_turn(move || drop(job)),
+                Action::DropValue(value) => in_turn(move || drop(value)),
             }
         }
         (result, kept)
@@ -258,9 +260,12 @@ where
 
     fn answer(&self, answer: Answer<Calls<K, V>>) {
         let Answer { waiter, reply, verdict, values, begun } = answer;
-        if caught(|| reply(Settled { waiter, verdict, values, begun })).is_err() {
-            self.replies_panicked.fetch_add(1, Ordering::Relaxed);
-        }
+        let panicked = Arc::clone(&self.replies_panicked);
+        in_turn(move || {
+            if caught(|| reply(Settled { waiter, verdict, values, begun })).is_err() {
+                panicked.fetch_add(1, Ordering::Relaxed);
+            }
+        });
     }
 
     fn cancel(&self, waiter: WaiterId, why: Why) {

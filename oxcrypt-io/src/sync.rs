@@ -6,11 +6,11 @@
 #[cfg(not(shuttle))]
 pub(crate) use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, atomic},
-    thread,
+    thread, thread_local,
 };
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, atomic},
-    thread,
+    thread, thread_local,
 };

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use oxcrypt_io::clock::{Clock, Deadline, ManualClock, SystemClock};
+use oxcrypt_io::clock::{Clock, Deadline, ManualClock, SystemClock, Time};
 use oxcrypt_io::sched::plan::{Caller, Class, Limits, ObjectId, Outcome, Part, Request, Verdict};
 use oxcrypt_io::sched::{Calls, Job, Reply, Scheduler, Ticket};
 
@@ -169,6 +169,28 @@ fn dropping_the_scheduler_answers_everybody_while_its_threads_hang() {
         assert_eq!(ticket.wait().verdict, Verdict::Drained);
     }
     bench.gate.open();
+}
+
+#[test]
+fn regression_replies_that_ask_again_do_not_pile_up() {
+    /// As many as wait on a large mount. Within each other they would not fit on any stack.
+    const ASKED: usize = 200_000;
+
+    fn ask(scheduler: &Arc<Words>, left: usize, done: Sender<()>) {
+        let again = Arc::clone(scheduler);
+        let reply: Reply<&'static str> = Box::new(move |_| match left {
+            0 => done.send(()).unwrap(),
+            _ => ask(&again, left - 1, done),
+        });
+        // Its time is over, so it is answered at once.
+        scheduler.submit(request(1, Box::new(|| Outcome::Done("never")), Deadline::at(Time::ZERO), reply));
+    }
+
+    let clock = Arc::new(ManualClock::default());
+    let scheduler = Arc::new(Scheduler::start(Limits::default(), clock).unwrap());
+    let (tell, told) = channel();
+    ask(&scheduler, ASKED, tell);
+    told.recv_timeout(Duration::from_mins(1)).unwrap();
 }
 
 #[test]
