@@ -9,10 +9,13 @@ use oxcrypt_io::volume::OpenFile;
 
 use super::{Asker, Dispatch};
 
-/// As much as is copied for one request, in bytes. Whoever wants more asks again.
-const MOST: u64 = 8 << 20;
+/// As much as is copied for one request, in bytes. Whoever wants more asks again. Where memory has what is copied, each
+/// piece goes on within the answer to the one before, and threads that answer have little room for that: a piece takes
+/// five kilobytes of their stack where nothing is optimised.
+const MOST: u64 = 2 << 20;
 /// As much of that as memory holds at once.
 const PIECE: u64 = 256 << 10;
+const _: () = assert!(MOST / PIECE <= 8);
 /// Whoever has waited for so long is told how far it went: storage is slow, and each piece has a deadline of its own.
 const PATIENCE: Duration = Duration::from_secs(1);
 
