@@ -11,8 +11,8 @@ use oxcrypt_core::NodeId;
 
 use crate::clock::Time;
 
-/// An answer that takes longer is not at once.
-const AT_ONCE: Duration = Duration::from_millis(5);
+/// An answer that takes longer is not at once. A busy machine takes some of that by itself.
+const AT_ONCE: Duration = Duration::from_millis(20);
 /// For how long that says something.
 const MEMORY: Duration = Duration::from_mins(1);
 /// How many files are remembered. When there are more, all are forgotten: it is a hint only.
