@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxcrypt_core::Node;
+use oxcrypt_core::{Name, Node, Probe};
 
 use crate::clock::Deadline;
 use crate::sched::Job;
@@ -11,7 +11,7 @@ use crate::sched::plan::{Class, Hold, Outcome, Part, TurnId};
 use super::error::{Cause, Error};
 use super::question::{Ask, Pending, object, take_one};
 use super::turns::to_store;
-use super::value::{Key, Value};
+use super::value::{Key, Value, outcome};
 use super::{Question, Shared, Store};
 
 impl Shared {
@@ -29,6 +29,25 @@ impl Shared {
         let mut ask = Ask::new(Class::Namespace, object(about), vec![part], deadline);
         ask.turns = turns;
         Question::open(Pending { shared: Arc::clone(self), ask, finish: take_one(about, || None, take) })
+    }
+
+    /// Has memory believe again what it knows of an entry that is to be removed, moved or replaced: by an operation of its
+    /// own, because one that hangs there would stop every change of the directory if it were part of the change. Nothing
+    /// where memory knows of no such entry, or has been told a moment ago.
+    pub(super) fn look_before(self: &Arc<Self>, dir: &Arc<Node>, name: &Name) -> Option<Question<()>> {
+        let (store, resident) = (Arc::clone(&self.store), self.store.vault.resident());
+        let is_believed = matches!(resident.lookup(dir, name, store.now()), Probe::Ready(_));
+        let is_known = matches!(resident.lookup(dir, name, store.born), Probe::Ready(Ok(_)));
+        if is_believed || !is_known {
+            return None;
+        }
+        let (within, looked) = (Arc::clone(dir), name.clone());
+        let job = Box::new(move || outcome(store.vault.lookup(&within, &looked, store.now()), Value::Node));
+        let ask = Ask::one(self, dir, Key::Lookup(name.clone()), self.options.deadlines.change, job);
+        let finish = take_one(dir, || None, |_| Some(()));
+        let looked = Question::open(Pending { shared: Arc::clone(self), ask, finish });
+        // What vault or storage say, the change says as well, if it matters.
+        Some(looked.or_else(|error| if error.kind().is_some() { Ok(()) } else { Err(error) }))
     }
 
     /// A change of what storage has of a file, or of what memory has that belongs to it. All who ask for the same by `key`

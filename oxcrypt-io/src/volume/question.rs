@@ -81,12 +81,17 @@ impl<T: Send + 'static> Question<T> {
 
     /// Has `change` look at the error, if there is one.
     pub(super) fn map_err(self, change: impl FnOnce(Error) -> Error + Send + 'static) -> Self {
+        self.or_else(|error| Err(change(error)))
+    }
+
+    /// Has `change` say what the answer is in place of an error.
+    pub(super) fn or_else(self, change: impl FnOnce(Error) -> Result<T> + Send + 'static) -> Self {
         match self.0 {
-            State::Known(answer) => Self::known(answer.map_err(change)),
+            State::Known(answer) => Self::known(answer.or_else(change)),
             State::Open(pending) => {
                 let Pending { shared, ask, finish } = *pending;
                 let finish = Box::new(move |settled| match finish(settled) {
-                    Step::Done(answer) => Step::Done(answer.map_err(change)),
+                    Step::Done(answer) => Step::Done(answer.or_else(change)),
                     again @ Step::Again(_) => again,
                 });
                 Self::open(Pending { shared, ask, finish })
@@ -94,8 +99,9 @@ impl<T: Send + 'static> Question<T> {
         }
     }
 
-    /// Has `first` answered before this is asked, and only if that went well: by the deadline of this.
-    pub(super) fn after(self, first: Question<()>) -> Self {
+    /// Has `first`, if there is anything, answered before this is asked, and only if that went well: by the deadline of this.
+    pub(super) fn after(self, first: Option<Question<()>>) -> Self {
+        let Some(first) = first else { return self };
         match (first.0, self.0) {
             (State::Known(Err(error)), _) => Self::known(Err(error)),
             (State::Open(mut first), State::Open(then)) => {

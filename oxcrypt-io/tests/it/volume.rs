@@ -16,4 +16,5 @@ mod sharing;
 mod stale;
 mod syncing;
 mod together;
+mod victims;
 mod waiting_writes;

@@ -12,8 +12,9 @@ use crate::volume::{Question, Volume};
 impl Volume {
     /// Removes a file or symbolic link, as [`oxcrypt_core::Vault::remove`]. Whoever has the file open reads and writes on.
     pub fn remove(&self, dir: &Arc<Node>, name: &Name) -> Question<()> {
+        let looked = self.shared.look_before(dir, name);
         let (within, name) = (Arc::clone(dir), name.clone());
-        self.shared.change(
+        let removed = self.shared.change(
             dir,
             self.turns_to_remove(dir, &name),
             move |store| {
@@ -21,13 +22,15 @@ impl Volume {
                 outcome(removed.inspect(|()| store.look_at_changed(&[&within])), |()| Value::Nothing)
             },
             |_| Some(()),
-        )
+        );
+        removed.after(looked)
     }
 
     /// Removes an empty directory, as [`oxcrypt_core::Vault::remove_dir`].
     pub fn remove_dir(&self, dir: &Arc<Node>, name: &Name) -> Question<()> {
+        let looked = self.shared.look_before(dir, name);
         let (within, name) = (Arc::clone(dir), name.clone());
-        self.shared.change(
+        let removed = self.shared.change(
             dir,
             self.turns_to_remove(dir, &name),
             move |store| {
@@ -35,7 +38,8 @@ impl Volume {
                 outcome(removed.inspect(|()| store.look_at_changed(&[&within])), |()| Value::Nothing)
             },
             |_| Some(()),
-        )
+        );
+        removed.after(looked)
     }
 
     fn turns_to_remove(&self, dir: &Arc<Node>, name: &Name) -> Vec<(TurnId, Hold)> {

@@ -25,7 +25,8 @@ impl Volume {
         if from.dir_id() != to.dir_id() {
             turns.push((MOVES, Hold::Alone));
         }
-        let first = self.shared.store_before((from, name), (to, new_name), replace);
+        let stored = self.shared.store_before((from, name), (to, new_name), replace);
+        let looked = [(from, name), (to, new_name)].map(|(dir, name)| self.shared.look_before(dir, name));
         let (source, name) = (Arc::clone(from), name.clone());
         let (target, new_name) = (Arc::clone(to), new_name.clone());
         let renamed = self.shared.change(
@@ -38,10 +39,7 @@ impl Volume {
             },
             |_| Some(()),
         );
-        match first {
-            Some(first) => renamed.after(first),
-            None => renamed,
-        }
+        looked.into_iter().fold(renamed.after(stored), Question::after)
     }
 }
 
