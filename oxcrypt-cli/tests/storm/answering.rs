@@ -14,13 +14,16 @@ const SLACK: Duration = Duration::from_secs(3);
 #[track_caller]
 fn holds(who: Who, readers: usize, max_background: u16, options: &[&str]) {
     let Some(scene) = Scene::new(Setting { max_background, async_dio: false, cold: readers }) else { return };
-    let mounted = scene.mount(who, options);
+    let mut mounted = scene.mount(who, options);
     mounted.is_used();
     let idle = mounted.is_used();
     scene.freeze();
     let mut crowd = mounted.crowd(0..readers, readers);
     let storm = mounted.is_used();
     assert!(storm < idle * 10 + SLACK, "{storm:?} beside {readers} readers, {idle:?} without");
+    let status = fs::read_to_string(format!("/proc/{}/status", mounted.process().id())).unwrap();
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap();
+    assert!(threads.trim().parse::<usize>().unwrap() <= 88 + 128, "{threads} threads");
     let waiting = mounted.waiting();
     assert!(
         waiting >= readers as u64,

@@ -27,6 +27,7 @@ mod killed;
 mod mounted;
 mod putting;
 mod queues;
+mod scale;
 mod scene;
 mod session_threads;
 mod unsaved;

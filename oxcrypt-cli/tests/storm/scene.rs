@@ -20,7 +20,7 @@ use crate::who::Who;
 pub(crate) const HOT_LEN: usize = 64 << 10;
 
 /// The length of a cold file, longer than all others, so that a rule of the store can tell.
-const COLD_LEN: usize = 192 << 10;
+pub(crate) const COLD_LEN: usize = 192 << 10;
 
 /// The store's rule for cold files.
 const COLD: &str = "read ** min-size=128K";

@@ -29,7 +29,7 @@ impl Mounted {
 
     /// Makes a file, writes to it, has it synced, moves it over another, and reads it back.
     #[track_caller]
-    fn works(&self) -> Duration {
+    pub(crate) fn works(&self) -> Duration {
         let started = Instant::now();
         let script = r#"
             cd "$1"

@@ -43,7 +43,7 @@ pub(super) fn are_kept(variant: Variant, _: &Options) -> Vec<Finding> {
             findings.push(Finding::count(
                 "G5",
                 "reads that came to storage, of one reader",
-                stage.reads().1,
+                stage.reads(vault::COLD_MIN..),
                 1,
             ));
         }

@@ -10,7 +10,7 @@ use crate::storm::probe::Probe;
 use crate::storm::prober::Prober;
 use crate::storm::samples::{Samples, median};
 use crate::storm::subject::Usage;
-use crate::storm::vault::Amount;
+use crate::storm::vault::{self, Amount};
 
 /// Pairs of phases.
 const PAIRS: usize = 9;
@@ -44,8 +44,7 @@ pub(super) fn beside_a_crowd(variant: Variant, _: &Options) -> Vec<Finding> {
         let readers = stage.readers(0..CROWD);
         stage.store.command("reset");
         let storm = reads.measure(100);
-        let (all, cold) = stage.reads();
-        hot_calls += all - cold;
+        hot_calls += stage.reads(vault::HOT_LEN as u64..vault::COLD_MIN);
         ratios.add(&first, &second, &storm);
         for look in &mut looks {
             look.storm.extend(&look.prober.measure(30));

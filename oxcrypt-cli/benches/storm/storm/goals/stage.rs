@@ -129,19 +129,13 @@ impl Stage {
         Usage::of(self.mounted.process().id()).expect("a process that runs")
     }
 
-    /// How many reads of files have come to the store since its counters were reset, and how many of those were of files
-    /// that may hang.
-    pub(crate) fn reads(&self) -> (u64, u64) {
+    /// How many reads have come to the store since its counters were reset, of files whose lengths are these.
+    pub(crate) fn reads(&self, lens: impl std::ops::RangeBounds<u64>) -> u64 {
         let counters = self.store.command("counters files");
         let files = counters["files"].as_object().cloned().unwrap_or_default();
-        let mut sums = (0, 0);
-        for (path, counts) in files {
-            let reads = counts["read"]["arrived"].as_u64().unwrap_or(0);
-            let len = fs::metadata(self.store.behind(&path)).map_or(0, |metadata| metadata.len());
-            sums.0 += reads;
-            sums.1 += if len >= vault::COLD_MIN { reads } else { 0 };
-        }
-        sums
+        let len = |path: &String| fs::metadata(self.store.behind(path)).map_or(0, |metadata| metadata.len());
+        let wanted = files.iter().filter(|(path, _)| lens.contains(&len(path)));
+        wanted.filter_map(|(_, counts)| counts["read"]["arrived"].as_u64()).sum()
     }
 
     /// How many requests the mount has not answered.
