@@ -1,7 +1,10 @@
 //! The storm bench: what a mount still answers while many wait for storage that does not.
 //!
 //! ```text
-//! cargo bench -p oxcrypt-cli --bench storm                   oxcrypt and gocryptfs beside 11, 12, 64 cold readers
+//! cargo bench -p oxcrypt-cli --bench storm                   oxcrypt and gocryptfs beside 8 to 10,000 cold readers
+//! cargo bench -p oxcrypt-cli --bench storm -- --long         all goals, each with a figure and a verdict: two hours
+//! cargo bench -p oxcrypt-cli --bench storm -- --long --only G1,G16 --original 120
+//! cargo bench -p oxcrypt-cli --bench storm -- --picture storm.svg
 //! cargo bench -p oxcrypt-cli --bench storm -- --quick        a minute at most: the negative control alone
 //! cargo bench -p oxcrypt-cli --bench storm -- --readers 8,11,12,64 --max-background 16384
 //! cargo bench -p oxcrypt-cli --bench storm -- --store rclone
@@ -13,6 +16,10 @@
 //! behind `rclone mount`. On it a *subject* mounts the vault: `oxcrypt`, `gocryptfs`, or any command given. Cold readers,
 //! each with a file of its own, block in the store's reads. Beside them, *probes* measure what needs nothing of those
 //! files, in turn: idle, storm, idle, storm. What is compared is a storm with the idle phase before it.
+//!
+//! The long form (`goals`) has scenes of its own, each on a new store, as root and as an ordinary user with one session
+//! thread. What is compared in time is compared with the same where nothing hangs; the rest are counts, and times that
+//! somebody was promised.
 //!
 //! The judge is judged first: `gocryptfs` is known to stop at 12 cold readers, which is the limit of the kernel's
 //! background queue for its mount and for most stores (`max_background`), and not at 11. If that does not show, the bench

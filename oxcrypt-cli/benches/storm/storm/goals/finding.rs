@@ -75,7 +75,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holds = if self.holds { "" } else { "   DOES NOT HOLD" };
-        write!(f, "{} {}: {} (at most {}){holds}", self.goal, self.what, self.figure, self.bound)
+        write!(f, "{} {}: {} ({}){holds}", self.goal, self.what, self.figure, self.bound)
     }
 }
 
