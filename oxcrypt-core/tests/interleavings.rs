@@ -75,6 +75,34 @@ fn two_crossing_renames_make_no_circle() {
 }
 
 #[test]
+fn files_and_directories_that_move_across_each_other_all_get_there() {
+    check(|| {
+        let (storage, vault) = vault();
+        let (root, now) = (vault.root(), Instant::now());
+        let (a, b) = (lookup(&vault, &root, "a").unwrap(), lookup(&vault, &root, "b").unwrap());
+        drop(vault.create(&b, &name("other"), now).unwrap());
+        vault.make_dir(&a, &name("empty"), now).unwrap();
+        let mover = |from: &Arc<Node>, old: &'static str, to: &Arc<Node>, new: &'static str| {
+            let (vault, from, to) = (Arc::clone(&vault), Arc::clone(from), Arc::clone(to));
+            thread::spawn(move || rename(&vault, (&from, old), (&to, new)).unwrap())
+        };
+        let movers = [
+            mover(&a, "file", &b, "moved"),
+            mover(&b, "other", &a, "moved"),
+            mover(&root, "b", &a, "inside"),
+        ];
+        vault.remove_dir(&a, &name("empty"), now).unwrap();
+        movers.into_iter().for_each(|mover| mover.join().unwrap());
+        let fresh = open(&storage);
+        let a = lookup(&fresh, &fresh.root(), "a").unwrap();
+        let inside = lookup(&fresh, &a, "inside").unwrap();
+        lookup(&fresh, &inside, "moved").unwrap();
+        lookup(&fresh, &a, "moved").unwrap();
+        assert_eq!(fresh.list(&a, now).unwrap().entries().len(), 2);
+    });
+}
+
+#[test]
 fn a_file_is_one_node_whoever_looks_for_it_while_it_moves() {
     check(|| {
         let (_storage, vault) = vault();

@@ -15,7 +15,7 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::content_dir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{At, Node, Shape, Spelling, What};
+use crate::node::{At, Node, NodeKind, Shape, Spelling, What};
 use crate::probe::Probe;
 use crate::storage::Replace;
 
@@ -31,6 +31,21 @@ struct Move<'m> {
     change: OwnChange<'m>,
 }
 
+/// Whether it is known which directory lies in which until a move is done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Known,
+    Unknown,
+}
+
+/// What came of trying to move something.
+enum Tried {
+    /// It was moved, and this one replaced.
+    Moved(Option<Arc<Node>>),
+    /// Nothing was done: a directory would lie in another one then, for which the order has to be known.
+    NeedsOrder,
+}
+
 impl Tree {
     /// Moves an entry. [`Replace`] says what becomes of one that has the new name. Returns the one that was replaced.
     pub(crate) fn rename(
@@ -40,12 +55,36 @@ impl Tree {
         replace: Replace,
         now: Instant,
     ) -> Result<Option<Arc<Node>>> {
-        match self.try_rename(from, to, replace, now) {
+        match self.rename_in_order(from, to, replace, now) {
             // Somebody else has made what memory believed was not there. It does not any more.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && replace == Replace::Always => {
-                self.try_rename(from, to, replace, now)
+                self.rename_in_order(from, to, replace, now)
             }
             result => result,
+        }
+    }
+
+    /// Directories move from one to another one after the other, files beside each other and them.
+    fn rename_in_order(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        replace: Replace,
+        now: Instant,
+    ) -> Result<Option<Arc<Node>>> {
+        let is_directory = |(dir, name): Place<'_>| {
+            let known = self.cache.lookup(dir, name, now);
+            matches!(known, Probe::Ready(Ok(node)) if node.kind() == NodeKind::Directory)
+        };
+        let moves_directory = is_directory(from) || (replace == Replace::Exchange && is_directory(to));
+        let is_across = from.0.dir_id() != to.0.dir_id();
+        let mut order = if is_across && moves_directory { Order::Known } else { Order::Unknown };
+        loop {
+            let _moves = (order == Order::Known).then(|| self.turns.alone(Subject::Moves));
+            match self.try_rename(from, to, replace, order, now)? {
+                Tried::Moved(replaced) => return Ok(replaced),
+                Tried::NeedsOrder => order = Order::Known,
+            }
         }
     }
 
@@ -54,12 +93,20 @@ impl Tree {
         from: Place<'_>,
         to: Place<'_>,
         replace: Replace,
+        order: Order,
         now: Instant,
-    ) -> Result<Option<Arc<Node>>> {
+    ) -> Result<Tried> {
         let (from_id, to_id) = (directory_id(from.0)?, directory_id(to.0)?);
-        let _moves = (from_id != to_id).then(|| self.turns.alone(Subject::Moves));
-        let _directories = self.turns_of_both(from.0, to.0, from_id, to_id);
+        let mut directories = vec![from_id, to_id];
+        directories.dedup();
+        let needs_order =
+            |node: &Node| order == Order::Unknown && from_id != to_id && node.kind() == NodeKind::Directory;
+        let directories = directories.into_iter().map(|id| Subject::Directory(id.clone()));
+        let _directories = self.turns.all_alone(directories.collect());
         let source = self.find_in_turn(from.0, from.1, now)?;
+        if needs_order(&source) {
+            return Ok(Tried::NeedsOrder);
+        }
         directory_id(to.0)?;
         if source.dir_id().is_some_and(|id| lies_within(to.0, id)) {
             return Err(
@@ -74,13 +121,14 @@ impl Tree {
         match (&target, replace) {
             (Some(_), Replace::Never) => return Err(ErrorKind::AlreadyExists.into()),
             (None, Replace::Exchange) => return Err(ErrorKind::NotFound.into()),
-            (Some(target), _) if Arc::ptr_eq(target, &source) => return Ok(None),
+            (Some(target), Replace::Exchange) if needs_order(target) => return Ok(Tried::NeedsOrder),
+            (Some(target), _) if Arc::ptr_eq(target, &source) => return Ok(Tried::Moved(None)),
             _ => {}
         }
         let Some(target) = target else {
             let _entry = self.turns.alone(Subject::Entry(source.id()));
             let step = self.begin_move(source, from, to, now)?;
-            return self.move_to_free_name(step, None).map(|()| None);
+            return self.move_to_free_name(step, None).map(|()| Tried::Moved(None));
         };
         if let Some(id) = target.dir_id().filter(|id| lies_within(from.0, id)) {
             let kind = match replace {
@@ -94,17 +142,20 @@ impl Tree {
             return Err(Error::damaged("the directory lies within itself").at(target.ciphertext_path()));
         }
         let _victim = match target.dir_id() {
+            Some(_) if replace == Replace::Always && source.kind() != NodeKind::Directory => {
+                return Err(ErrorKind::IsADirectory.into());
+            }
             Some(id) if replace == Replace::Always => Some(self.turns.alone(Subject::Directory(id.clone()))),
             _ => None,
         };
         let _entries = self.turns_of_entries(&source, &target);
         let step = self.begin_move(source, from, to, now)?;
         match replace {
-            Replace::Exchange => self.exchange(step, &target).map(|()| None),
+            Replace::Exchange => self.exchange(step, &target).map(|()| Tried::Moved(None)),
             Replace::Always | Replace::Never => {
                 self.replace(step, &target)?;
                 self.let_go(&target);
-                Ok(Some(target))
+                Ok(Tried::Moved(Some(target)))
             }
         }
     }
@@ -157,27 +208,6 @@ impl Tree {
             return Err(Error::new(ErrorKind::AlreadyExists).at(stored.path));
         }
         Ok(Some(self.cache.insert(dir, name, &stored, &what, now)))
-    }
-
-    /// Nobody else changes either directory.
-    fn turns_of_both(
-        &self,
-        from: &Arc<Node>,
-        to: &Arc<Node>,
-        from_id: &DirId,
-        to_id: &DirId,
-    ) -> Vec<Turn<'_>> {
-        let mut ids = vec![from_id, to_id];
-        ids.sort();
-        ids.dedup();
-        if ids.len() == 2 {
-            if lies_within(from, to_id) {
-                ids = vec![to_id, from_id];
-            } else if lies_within(to, from_id) {
-                ids = vec![from_id, to_id];
-            }
-        }
-        ids.into_iter().map(|id| self.turns.alone(Subject::Directory(id.clone()))).collect()
     }
 
     fn turns_of_entries(&self, source: &Node, target: &Node) -> [Turn<'_>; 2] {

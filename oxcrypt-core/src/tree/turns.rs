@@ -9,7 +9,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// Turns of a vault. They are held across storage, by threads that may block; nothing that answers from memory takes one.
 ///
 /// To wait for each other for ever is impossible where everybody takes them in this order: [`Subject::Moves`], then
-/// directories from the root down, unrelated ones by their ids, then entries by their ids.
+/// directories, then entries by their ids. Several directories are taken all at once; whoever has some waits for no other
+/// but one that lies in them, and which that is nobody changes without [`Subject::Moves`].
 pub(crate) struct Turns {
     held: Mutex<HashMap<Subject, Hold>>,
     freed: Condvar,
@@ -18,7 +19,7 @@ pub(crate) struct Turns {
 /// What a turn is of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Subject {
-    /// What lies in which directory: renames from one directory to another.
+    /// Which directory lies in which: renames of directories from one to another.
     Moves,
     /// The entries of a directory.
     Directory(DirId),
@@ -51,16 +52,28 @@ impl Turns {
     /// Waits until nobody else has a turn of `subject`.
     pub(crate) fn alone(&self, subject: Subject) -> Turn<'_> {
         let mut all = self.lock();
-        all.entry(subject.clone()).or_default().waiting += 1;
-        loop {
-            let hold = all.entry(subject.clone()).or_default();
-            if hold.shared == 0 && !hold.alone {
-                hold.waiting -= 1;
-                hold.alone = true;
-                return Turn { turns: self, subject, alone: true };
-            }
+        wait_alone(&mut all, &subject);
+        while !is_free(&all, &subject) {
             all = self.freed.wait(all).unwrap_or_else(PoisonError::into_inner);
         }
+        take_alone(&mut all, &subject);
+        Turn { turns: self, subject, alone: true }
+    }
+
+    /// Waits until nobody else has a turn of any of these, each of them another, and has none while it waits.
+    pub(crate) fn all_alone(&self, subjects: Vec<Subject>) -> Vec<Turn<'_>> {
+        let mut all = self.lock();
+        for subject in &subjects {
+            wait_alone(&mut all, subject);
+        }
+        while !subjects.iter().all(|subject| is_free(&all, subject)) {
+            all = self.freed.wait(all).unwrap_or_else(PoisonError::into_inner);
+        }
+        for subject in &subjects {
+            take_alone(&mut all, subject);
+        }
+        drop(all);
+        subjects.into_iter().map(|subject| Turn { turns: self, subject, alone: true }).collect()
     }
 
     /// Waits until nobody has the turn of `subject` alone.
@@ -108,6 +121,22 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Somebody begins to wait until he is alone.
+fn wait_alone(all: &mut HashMap<Subject, Hold>, subject: &Subject) {
+    all.entry(subject.clone()).or_default().waiting += 1;
+}
+
+fn is_free(all: &HashMap<Subject, Hold>, subject: &Subject) -> bool {
+    all.get(subject).is_none_or(|hold| hold.shared == 0 && !hold.alone)
+}
+
+/// Somebody who waited is alone.
+fn take_alone(all: &mut HashMap<Subject, Hold>, subject: &Subject) {
+    let hold = all.entry(subject.clone()).or_default();
+    hold.waiting -= 1;
+    hold.alone = true;
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -139,6 +168,24 @@ mod tests {
             }
         });
         assert!(turns.lock().is_empty(), "no turn is remembered that nobody has");
+    }
+
+    #[test]
+    fn whoever_wants_several_has_none_while_he_waits() {
+        let turns = Turns::new();
+        let thing = |number| Subject::Entry(NodeId(number));
+        let first = turns.alone(thing(1));
+        std::thread::scope(|scope| {
+            let both = scope.spawn(|| turns.all_alone(vec![thing(2), thing(1)]).len());
+            while turns.lock().get(&thing(2)).is_none() {
+                std::thread::yield_now();
+            }
+            drop(turns.alone(thing(2)));
+            assert!(!both.is_finished());
+            drop(first);
+            assert_eq!(both.join().unwrap(), 2);
+        });
+        assert!(turns.lock().is_empty());
     }
 
     #[test]

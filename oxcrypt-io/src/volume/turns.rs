@@ -12,7 +12,7 @@ use crate::sched::plan::{Hold, TurnId};
 
 use super::Store;
 
-/// What lies in which directory.
+/// Which directory lies in which.
 pub(super) const MOVES: TurnId = TurnId(u64::MAX);
 
 /// What is in a directory, or in a file.
@@ -33,6 +33,12 @@ pub(super) fn durability(node: &Node) -> TurnId {
 /// What it takes to store something of a file: one at a time, and the entry stays where it is meanwhile.
 pub(super) fn to_store(file: &Node) -> Vec<(TurnId, Hold)> {
     vec![(content(file), Hold::Alone), (entry(file), Hold::Share)]
+}
+
+/// Whether a directory may be what moves with an entry, as far as memory knows.
+pub(super) fn may_be_directory(store: &Store, dir: &Arc<Node>, name: &Name) -> bool {
+    let known = store.vault.resident().lookup(dir, name, store.born);
+    !matches!(known, Probe::Ready(Ok(node)) if node.kind() != NodeKind::Directory)
 }
 
 /// What it takes to remove or move an entry, or to put another in its place, if memory knows which one that is.

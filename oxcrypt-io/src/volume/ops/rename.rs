@@ -6,7 +6,7 @@ use oxcrypt_core::storage::Replace;
 use oxcrypt_core::{ErrorKind, Name, Node, Probe};
 
 use crate::sched::plan::Hold;
-use crate::volume::turns::{MOVES, content, of_victim, to_store};
+use crate::volume::turns::{MOVES, content, may_be_directory, of_victim, to_store};
 use crate::volume::value::{Key, Value, outcome};
 use crate::volume::{Question, Shared, Volume};
 
@@ -22,7 +22,10 @@ impl Volume {
         let mut turns = of_victim(&self.shared.store, from, name);
         turns.extend(of_victim(&self.shared.store, to, new_name));
         turns.extend([(content(from), Hold::Alone), (content(to), Hold::Alone)]);
-        if from.dir_id() != to.dir_id() {
+        let may_be_directory = |dir, name| may_be_directory(&self.shared.store, dir, name);
+        let moves_directory =
+            may_be_directory(from, name) || (replace == Replace::Exchange && may_be_directory(to, new_name));
+        if from.dir_id() != to.dir_id() && moves_directory {
             turns.push((MOVES, Hold::Alone));
         }
         let stored = self.shared.store_before((from, name), (to, new_name), replace);

@@ -1,4 +1,4 @@
-//! Removing and replacing files that hang: that stops nothing else in their directory.
+//! Removing, moving and replacing files that hang: that stops nothing else, in their directory or elsewhere.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -75,4 +75,36 @@ fn regression_a_dead_file_that_is_to_be_removed_or_replaced_stops_no_other_chang
         let left = volume.list(&root).wait().unwrap();
         assert_eq!(left.entries().len(), 1, "{change}");
     }
+}
+
+#[test]
+fn regression_a_file_whose_move_to_another_directory_hangs_stops_no_other_move() {
+    let house = House::new(|fill| {
+        fill.file("dead", b"");
+        fill.file("alive", b"");
+    });
+    let (volume, root) = (&house.volume, house.root());
+    let make_dir = |text| volume.make_dir(&root, &name(text), Attributes::default()).wait().unwrap();
+    let [from, to, second, folder] = ["from", "to", "second", "folder"].map(make_dir);
+    for (dir, file) in [(&from, "dead"), (&second, "alive")] {
+        house.node(file);
+        volume.rename((&root, &name(file)), (dir, &name(file)), Replace::Always).wait().unwrap();
+    }
+    let path = volume.lookup(&from, &name("dead")).wait().unwrap().ciphertext_path();
+    let gate = house.hold(move |call| call.method == Method::Rename && call.path == path);
+    let (answered, answer) = channel();
+    let dead = volume.rename((&from, &name("dead")), (&to, &name("dead")), Replace::Always);
+    dead.then(move |moved| answered.send(moved).unwrap());
+    gate.wait_for(1);
+    house.clock.advance(Duration::from_secs(1));
+    // Another file, to a directory that nobody else changes, and then that directory.
+    let moves = [((&second, "alive"), (&folder, "alive")), ((&root, "folder"), (&second, "folder"))];
+    for ((from, old), (to, new)) in moves {
+        let (answered, answer) = channel();
+        let renamed = volume.rename((from, &name(old)), (to, &name(new)), Replace::Always);
+        renamed.then(move |moved| answered.send(moved).unwrap());
+        answer.recv_timeout(CEILING).unwrap().unwrap();
+    }
+    gate.open();
+    answer.recv_timeout(CEILING).unwrap().unwrap();
 }
