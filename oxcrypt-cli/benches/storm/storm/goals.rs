@@ -47,7 +47,7 @@ const fn goal(name: &'static str, run: fn(Variant, &Options) -> Vec<Finding>) ->
     Goal { name, once: false, run }
 }
 
-const GOALS: [Goal; 15] = [
+const GOALS: [Goal; 16] = [
     goal("G1 G3 G4 G14 G15 beside 10,000 readers", hot_reads::beside_a_crowd),
     goal("G2 beside twice the kernel's limit", hot_reads::beside_twice_the_limit),
     goal("G5 deadlines", deadlines::are_kept),
@@ -59,6 +59,7 @@ const GOALS: [Goal; 15] = [
     goal("G11 recovery", recovery::after_a_stop),
     goal("G12 retry", sharing::a_retry_is_a_hit),
     goal("G19 the store's queue", queues::has_room),
+    Goal { once: true, ..goal("G19 rclone", queues::behind_rclone) },
     goal("G22 dead files", queues::a_healthy_file_is_found),
     goal("G20 G22 dead writers", writers::beside_dead_ones),
     goal("G16 the original failure", original::failure),

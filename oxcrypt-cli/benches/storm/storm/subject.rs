@@ -58,7 +58,8 @@ impl Subject {
         known.chain(given).collect()
     }
 
-    fn oxcrypt() -> Self {
+    /// This program.
+    pub(crate) fn oxcrypt() -> Self {
         let program = env!("CARGO_BIN_EXE_oxcrypt");
         let can_mount = runs(Command::new(program).args(["mount", "--help"]));
         Self {

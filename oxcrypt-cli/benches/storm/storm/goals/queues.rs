@@ -1,5 +1,6 @@
 //! The store's own queue, and those behind it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Variant;
@@ -7,9 +8,12 @@ use super::finding::Finding;
 use super::sharing::fresh;
 use super::stage::{Setting, Stage};
 use crate::child::{CEILING, Child};
-use crate::storm::options::Options;
+use crate::storm::caller::Caller;
+use crate::storm::options::{self, Options};
 use crate::storm::readers::{Patience, Readers};
-use crate::storm::vault::{self, Amount};
+use crate::storm::storage::{self, Storage};
+use crate::storm::subject::Subject;
+use crate::storm::vault::{self, Amount, Kind};
 
 /// How long a healthy file may take to be found among dead ones.
 const FOUND: Duration = Duration::from_secs(10);
@@ -47,6 +51,33 @@ pub(super) fn has_room(variant: Variant, _: &Options) -> Vec<Finding> {
         stage.store.command(&format!("fail ETIMEDOUT {}", vault::COLD_RULE));
         stage.store.command("answer ETIMEDOUT");
     }
+    findings
+}
+
+/// The same where `rclone mount` is the store.
+pub(super) fn behind_rclone(_: Variant, options: &Options) -> Vec<Finding> {
+    const WHAT: &str = "a file nobody has read, on rclone mount";
+    let mut options = options.clone();
+    options.store = options::Store::Rclone;
+    if let Some(what) = storage::lacking(options.store) {
+        return Finding::skipped("G19", WHAT, &format!("install {what}")).into_vec();
+    }
+    let amount = Amount { sparse: 600, ..Amount::default() };
+    let fill = |folder: &Path| vault::make(Kind::Cryptomator, folder, amount);
+    let storage = Storage::start(&options, fill).expect("a machine that can mount");
+    let served = Subject::oxcrypt().start(&storage).expect("a mount");
+    let mut frozen = storage.freeze();
+    let (mut crowds, mut findings) = (Vec::new(), Vec::new());
+    for (number, (from, to)) in [(0, 14), (14, 48), (48, 600)].into_iter().enumerate() {
+        let crowd = Readers::start(&Caller::root(), served.place(), from..to, Patience::Once);
+        crowd.gather(None, || storage.held());
+        crowds.push(crowd);
+        let unread = vault::seen_file(served.place(), number);
+        let ended = Child::start(std::process::Command::new("cat").arg(unread)).ended_within(CEILING);
+        let time = ended.filter(|ended| ended.status.success()).map(|ended| ended.took);
+        findings.push(Finding::time("G19", &format!("{WHAT}, beside {to} that hang"), time, FOUND));
+    }
+    frozen.fail();
     findings
 }
 
