@@ -101,7 +101,7 @@ impl Stage {
 
     /// How many requests hang in the store.
     pub(crate) fn held(&self) -> u64 {
-        self.store.command("status")["held"].as_u64().unwrap_or(0)
+        self.store.command("status")["held"].as_u64().expect("a count of held requests")
     }
 
     /// Readers of these cold files, once they block.
@@ -132,7 +132,7 @@ impl Stage {
     /// How many reads have come to the store since its counters were reset, of files whose lengths are these.
     pub(crate) fn reads(&self, lens: impl std::ops::RangeBounds<u64>) -> u64 {
         let counters = self.store.command("counters files");
-        let files = counters["files"].as_object().cloned().unwrap_or_default();
+        let files = counters["files"].as_object().cloned().expect("counters of files");
         let len = |path: &String| fs::metadata(self.store.behind(path)).map_or(0, |metadata| metadata.len());
         let wanted = files.iter().filter(|(path, _)| lens.contains(&len(path)));
         wanted.filter_map(|(_, counts)| counts["read"]["arrived"].as_u64()).sum()
@@ -140,7 +140,7 @@ impl Stage {
 
     /// How many requests the mount has not answered.
     pub(crate) fn requests(&self) -> u64 {
-        self.mounted.status()["requests"].as_u64().unwrap_or(0)
+        self.mounted.status()["requests"].as_u64().expect("a count of requests")
     }
 
     /// How many reads of storage are under way, or wait for their turn.
