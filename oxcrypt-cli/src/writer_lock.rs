@@ -4,11 +4,20 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::exit::{Failure, Result};
 
 /// More than any holder says of itself.
 const MAX_NOTE: u64 = 8 << 10;
+
+/// For so long a writer that has ended is waited for. One that was killed lets go a moment later, when the last of its
+/// threads is gone; one that still hangs in the storage may never do so.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at a lock that somebody is about to let go of.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The right to write to a vault, for as long as this lives.
 ///
@@ -51,11 +60,19 @@ impl Held {
         let cannot = |error: io::Error| Failure::failed(format_args!("{}: {error}", path.display()));
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
+        let since = Instant::now();
         loop {
             let mut file = options.open(&path).map_err(cannot)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(Failure::other_writer(holder(&mut file))),
+                Err(TryLockError::WouldBlock) => {
+                    let holder = Holder::of(&mut file);
+                    if !holder.has_ended || since.elapsed() >= PATIENCE {
+                        return Err(Failure::other_writer(holder.who));
+                    }
+                    thread::sleep(PAUSE);
+                    continue;
+                }
                 Err(TryLockError::Error(error)) => return Err(cannot(error)),
             }
             // Whoever held it has removed it between these two calls, so the next one would lock another.
@@ -98,15 +115,21 @@ fn is_still(path: &Path, _: &File) -> io::Result<bool> {
 }
 
 /// Who has a lock, as it has noted itself.
-fn holder(file: &mut File) -> String {
-    let mut note = String::new();
-    let read = file.rewind().and_then(|()| file.take(MAX_NOTE).read_to_string(&mut note));
-    match note.split_once(' ') {
-        Some((process, what)) if read.is_ok() && has_ended(process) => {
-            format!("process {process} ({what}), which has ended but still hangs in the storage,")
-        }
-        Some((process, what)) if read.is_ok() => format!("process {process} ({what})"),
-        _ => "another process".to_owned(),
+struct Holder {
+    who: String,
+    has_ended: bool,
+}
+
+impl Holder {
+    fn of(file: &mut File) -> Self {
+        let mut note = String::new();
+        let read = file.rewind().and_then(|()| file.take(MAX_NOTE).read_to_string(&mut note));
+        let Some((process, what)) = note.split_once(' ').filter(|_| read.is_ok()) else {
+            return Self { who: "another process".to_owned(), has_ended: false };
+        };
+        let has_ended = has_ended(process);
+        let hangs = if has_ended { ", which has ended but still hangs in the storage," } else { "" };
+        Self { who: format!("process {process} ({what}){hangs}"), has_ended }
     }
 }
 
@@ -184,7 +207,7 @@ mod tests {
         use std::sync::atomic::{AtomicUsize, Ordering};
         let dir = tempfile::tempdir().unwrap();
         let (writers, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while taken.load(Ordering::SeqCst) < 500 {
@@ -197,6 +220,30 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_writer_that_has_ended_is_waited_for_until_it_lets_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = WriterLock::take(dir.path(), "put").unwrap();
+        let mut ended = process::Command::new("true").spawn().unwrap();
+        while !has_ended(&ended.id().to_string()) {
+            thread::yield_now();
+        }
+        for lock in lock_dirs().unwrap() {
+            let lock = lock.join(format!("{}.writer", name_of(dir.path()).unwrap()));
+            fs::write(lock, format!("{} put", ended.id())).unwrap();
+        }
+        let refused = WriterLock::take(dir.path(), "rm").unwrap_err();
+        assert!(refused.text().unwrap().contains("(put), which has ended"), "{refused:?}");
+        thread::scope(|scope| {
+            let next = scope.spawn(|| WriterLock::take(dir.path(), "rm"));
+            thread::sleep(10 * PAUSE);
+            drop(first);
+            assert!(next.join().unwrap().is_ok());
+        });
+        ended.wait().unwrap();
     }
 
     #[cfg(unix)]

@@ -128,7 +128,8 @@ fn a_killed_daemon_is_no_writer_any_more() {
     let daemon = place.daemon();
     send(daemon, Signal::KILL);
     until("it has ended", || !is_alive(daemon) && !place.is_mounted());
-    assert_eq!(on_vault(&place, &["mkdir"], &["x"]).code, Some(0));
+    let next = on_vault(&place, &["mkdir"], &["x"]);
+    assert_eq!(next.code, Some(0), "{next:?}");
     assert_eq!(place.mount(&[]).code, Some(0));
 }
 
