@@ -2,14 +2,13 @@
 //! that many that give none cost little more time than one.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::panic;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use oxcrypt_core::{Entry, LinkTarget, Listing, Node, NodeAttributes, NodeKind};
-use oxcrypt_io::volume::Error;
 
+use crate::problem::Problem;
 use crate::source::Source;
 
 /// Entries that are asked about at a time.
@@ -23,14 +22,6 @@ pub(crate) struct Wanted {
     pub(crate) target: bool,
     /// What is in a directory.
     pub(crate) listing: bool,
-}
-
-/// Why something cannot be told. Names ciphertext paths only.
-#[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    text: String,
-    /// There was no answer in time.
-    pub(crate) is_timeout: bool,
 }
 
 /// An entry, and what is known of it. What is `None` was not wanted, or makes no sense for it.
@@ -130,23 +121,5 @@ impl Look {
             self.listing.as_ref().and_then(|told| told.as_ref().err()),
         ];
         problems.into_iter().flatten().any(|problem| problem.is_timeout)
-    }
-}
-
-impl Problem {
-    pub(crate) fn new(text: impl fmt::Display) -> Self {
-        Self { text: text.to_string(), is_timeout: false }
-    }
-}
-
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        Self { text: error.to_string(), is_timeout: error.is_timeout() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }

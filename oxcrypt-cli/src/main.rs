@@ -32,6 +32,7 @@ mod patience;
 #[cfg(target_os = "linux")]
 mod places;
 mod printable;
+mod problem;
 mod progress;
 mod put;
 mod queue;

@@ -15,7 +15,7 @@ use oxcrypt_io::volume::{Error, Volume, VolumeOptions};
 use zeroize::Zeroizing;
 
 use crate::exit::{Failure, Result};
-use crate::looks::Problem;
+use crate::problem::Problem;
 use crate::writer_lock::WriterLock;
 
 mod change;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use oxcrypt_core::{Entry, Listing, Node, NodeKind, Visit, Visits};
 use oxcrypt_io::volume::Error;
 
-use crate::looks::{Look, Looks, Problem, Wanted};
+use crate::looks::{Look, Looks, Wanted};
+use crate::problem::Problem;
 use crate::source::Source;
 
 /// One entry of a walk.

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::args::LsArgs;
 use crate::exit::{Code, Failure, Result};
-use crate::looks::{Look, Looks, Problem, Wanted};
+use crate::looks::{Look, Looks, Wanted};
 use crate::open;
 use crate::output::{Output, exact_time, local_time};
 use crate::printable::printable;
+use crate::problem::Problem;
 use crate::session::Session;
 use crate::source::Source;
 use crate::walk::{Walk, is_conflict, join, kind_name};

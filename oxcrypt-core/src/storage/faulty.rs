@@ -11,18 +11,21 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 mod call;
+mod coin;
 mod extent;
 mod file;
 mod gate;
 mod journal;
 mod losses;
+mod mutation;
 
 pub use call::{Call, CallCounts, Method};
 use extent::{Extent, on_purpose};
 use file::FaultyFile;
 pub use gate::Gate;
 pub use journal::Crash;
-use journal::{Journal, Mutation};
+use journal::Journal;
+use mutation::Mutation;
 
 /// A [`MemoryStorage`] whose calls are counted, recorded, and answered as a test wants.
 ///

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, FopenFlags, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen};
 use oxcrypt_core::{Entry, Listing, NodeKind};
-use oxcrypt_io::volume::Wanted;
-
-pub(super) use oxcrypt_io::volume::Seen;
+use oxcrypt_io::volume::{Seen, Wanted};
 
 use super::entry::GENERATION;
 use super::{Asker, Dispatch};

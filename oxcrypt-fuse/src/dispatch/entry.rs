@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyData, ReplyEntry, ReplyStatfs};
 use oxcrypt_core::{Entry, Name, Node, NodeAttributes, NodeKind};
+use oxcrypt_io::volume::Seen;
 
 use super::name::{self, find_shown};
 use super::{Asker, Dispatch, is_gone};
@@ -159,13 +160,7 @@ impl Dispatch {
     }
 
     /// An entry that a listing shows, as the kernel is told of it: the lookup counts.
-    pub(super) fn tell(
-        &self,
-        dir: INodeNo,
-        entry: &Entry,
-        shown: &str,
-        seen: &super::directory::Seen,
-    ) -> Told {
+    pub(super) fn tell(&self, dir: INodeNo, entry: &Entry, shown: &str, seen: &Seen) -> Told {
         let (lifetime, unbelieved) = (self.looks.lifetime, Duration::ZERO);
         match (entry, &seen.node, &seen.attributes) {
             (Entry::Damaged(_), ..) => {

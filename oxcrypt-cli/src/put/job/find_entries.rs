@@ -12,7 +12,8 @@ use super::super::directory::Directory;
 use super::super::origin::Origin;
 use super::super::stopped::Stopped;
 use super::{Job, Target};
-use crate::looks::{Problem, Wanted};
+use crate::looks::Wanted;
+use crate::problem::Problem;
 use crate::progress::count;
 use crate::walk::{Item, Walk};
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::{Attributes, BlockFile, Metadata};
-use super::journal::Mutation;
+use super::mutation::Mutation;
 use super::{Method, Shared};
 use crate::ciphertext_path::CiphertextPath;
 

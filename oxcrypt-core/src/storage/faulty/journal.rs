@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::super::memory::MemoryFile;
-use super::super::{Attributes, BlockFile, BlockStorage, EntryKind, MemoryStorage, Replace};
+use super::super::{Attributes, BlockFile, BlockStorage, EntryKind, MemoryStorage};
+use super::coin::Coin;
 use super::losses;
-use crate::ciphertext_path::CiphertextPath;
+use super::mutation::Mutation;
 
 /// Where a write may tear.
 const PAGE: u64 = 4_096;
@@ -26,21 +27,6 @@ pub enum Crash {
         /// Decides what is missing: another seed, another loss.
         seed: u64,
     },
-}
-
-/// One change that was made.
-#[derive(Clone, Debug)]
-pub(super) enum Mutation {
-    Create { path: CiphertextPath, id: u64, mode: Option<u32> },
-    CreateDir { path: CiphertextPath },
-    Remove { path: CiphertextPath, kind: EntryKind },
-    Rename { from: CiphertextPath, to: CiphertextPath, replace: Replace },
-    SetAttributes { path: CiphertextPath, change: Attributes },
-    SyncDir { path: CiphertextPath },
-    Write { id: u64, offset: u64, bytes: Vec<u8> },
-    SetLen { id: u64, len: u64 },
-    ChangeFile { id: u64, change: Attributes },
-    Sync { id: u64 },
 }
 
 /// All changes to a store since it was `base`.
@@ -78,7 +64,7 @@ impl Journal {
                     _ => {}
                 }
             }
-            Crash::PowerLoss { seed } => image.apply_with_losses(done, &mut Coin(seed)),
+            Crash::PowerLoss { seed } => image.apply_with_losses(done, &mut Coin::new(seed)),
         }
         image.storage
     }
@@ -210,33 +196,13 @@ fn expected(result: io::Result<()>) {
     }
 }
 
-/// A small generator of decisions (`SplitMix64`): the same for the same seed, everywhere.
-pub(super) struct Coin(u64);
-
-impl Coin {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn toss(&mut self) -> bool {
-        self.next() & 1 == 0
-    }
-
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % (bound.max(1) as u64)).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::FaultyStorage;
     use super::*;
+    use crate::ciphertext_path::CiphertextPath;
     use crate::storage::OpenMode;
 
     fn path(text: &str) -> CiphertextPath {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::{EntryKind, Replace};
-use super::journal::{Coin, Mutation};
+use super::coin::Coin;
+use super::mutation::Mutation;
 use crate::ciphertext_path::CiphertextPath;
 
 /// Tells of each change to folders whether it is left: all before a moment that `coin` draws, and of those after it the
