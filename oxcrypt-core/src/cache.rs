@@ -10,7 +10,7 @@ mod weak_table;
 
 pub(crate) use changes::Ticket;
 pub use chunks::ContentId;
-pub(crate) use chunks::{ChunkCache, ClearChunk};
+pub(crate) use chunks::{ChunkCache, ClearChunk, Tally};
 pub(crate) use clock::ClockCache;
 pub(crate) use nodes::NodeCache;
 pub(crate) use own_change::OwnChange;

@@ -84,7 +84,7 @@ impl Vault {
         let nodes = Arc::new(NodeCache::new(options.tree_cache_bytes, options.max_age));
         let chunks = Arc::new(ChunkCache::new(options.chunk_cache_bytes));
         let budget = Arc::new(Budget::default());
-        let registry = Arc::new(Registry::new(combo.layout(), chunks, Arc::clone(&budget)));
+        let registry = Arc::new(Registry::new(combo.layout(), chunks, budget));
         let tree = Arc::new(Tree::new(
             Arc::clone(&storage),
             Arc::clone(&nodes),
@@ -103,7 +103,7 @@ impl Vault {
             combo,
             Arc::clone(&tree),
             Arc::clone(&nodes),
-            budget,
+            Arc::clone(&registry),
             limits,
         );
         Self {

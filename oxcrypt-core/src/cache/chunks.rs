@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ClockCache;
 use crate::chunk::ChunkIndex;
 use crate::cleartext::Cleartext;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The cleartext of one chunk, wiped when the last holder drops it.
 pub(crate) type ClearChunk = Arc<Cleartext>;
@@ -18,11 +18,28 @@ pub struct ContentId(u64);
 /// What a cached chunk takes besides its cleartext, roughly.
 const BOOKKEEPING: usize = 128;
 
+/// Counts the chunks of one file that are kept, those of former states of its content too.
+#[derive(Default)]
+pub(crate) struct Tally(Arc<AtomicUsize>);
+
 /// Clean chunks of all files of a vault, bounded in bytes.
 pub(crate) struct ChunkCache {
-    chunks: ClockCache<(ContentId, ChunkIndex), ClearChunk>,
+    chunks: ClockCache<(ContentId, ChunkIndex), Kept>,
     next_id: AtomicU64,
     enabled: bool,
+}
+
+/// A chunk that is kept, and counted until it is not.
+struct Kept {
+    chunk: ClearChunk,
+    counted_by: Tally,
+}
+
+impl Tally {
+    /// Whether any chunk is kept.
+    pub(crate) fn has_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl ChunkCache {
@@ -41,11 +58,24 @@ impl ChunkCache {
     }
 
     pub(crate) fn get(&self, content: ContentId, index: ChunkIndex) -> Option<ClearChunk> {
-        self.chunks.get(&(content, index))
+        self.chunks.look(&(content, index), |kept| Arc::clone(&kept.chunk))
     }
 
-    pub(crate) fn insert(&self, content: ContentId, index: ChunkIndex, chunk: ClearChunk) {
+    pub(crate) fn insert(&self, tally: &Tally, content: ContentId, index: ChunkIndex, chunk: ClearChunk) {
         let weight = chunk.len() + BOOKKEEPING;
-        self.chunks.insert((content, index), chunk, weight);
+        self.chunks.insert((content, index), Kept::new(chunk, tally), weight);
+    }
+}
+
+impl Kept {
+    fn new(chunk: ClearChunk, tally: &Tally) -> Self {
+        tally.0.fetch_add(1, Ordering::Relaxed);
+        Self { chunk, counted_by: Tally(Arc::clone(&tally.0)) }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.counted_by.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -4,7 +4,6 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
 /// A map whose values weigh at most `capacity` together. Hits take a shared lock only.
@@ -30,7 +29,7 @@ struct Slot<K, V> {
     asked_for: AtomicBool,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
+impl<K: Hash + Eq + Clone, V> ClockCache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
         let ring = Ring { places: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, weight: 0 };
         Self { ring: RwLock::new(ring), capacity }
@@ -39,11 +38,20 @@ impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
     pub(crate) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
+        V: Clone,
+    {
+        self.look(key, V::clone)
+    }
+
+    /// What `take` makes of a value, under the lock.
+    pub(crate) fn look<Q: Hash + Eq + ?Sized, T>(&self, key: &Q, take: impl FnOnce(&V) -> T) -> Option<T>
+    where
+        K: Borrow<Q>,
     {
         let ring = self.read();
         let slot = ring.get(key)?;
         slot.asked_for.store(true, Ordering::Relaxed);
-        Some(slot.value.clone())
+        Some(take(&slot.value))
     }
 
     /// What all values may weigh together.
@@ -70,6 +78,26 @@ impl<K: Hash + Eq + Clone, V: Clone> ClockCache<K, V> {
             }
             ring.put(key, value, weight);
         }
+        drop(ring);
+    }
+
+    /// As [`insert`](Self::insert), but values that are of no use go first, and make no other go. For values that weigh the
+    /// same.
+    pub(crate) fn insert_by_use(&self, key: K, value: V, weight: usize, is_of_use: impl Fn(&V) -> bool) {
+        let mut dropped = Vec::new();
+        let mut ring = self.write();
+        dropped.extend(ring.take(&key));
+        while ring.weight + weight > self.capacity {
+            let evicted = match ring.evict_first(|kept| !is_of_use(kept)) {
+                None if is_of_use(&value) => ring.evict(),
+                useless => useless,
+            };
+            match evicted {
+                Some(evicted) => dropped.push(evicted),
+                None => return,
+            }
+        }
+        ring.put(key, value, weight);
         drop(ring);
     }
 
@@ -133,14 +161,25 @@ impl<K: Hash + Eq + Clone, V> Ring<K, V> {
             self.hand = (self.hand + 1) % self.slots.len();
             let Some(Some(slot)) = self.slots.get(place) else { continue };
             if !slot.asked_for.swap(false, Ordering::Relaxed) {
-                let key = slot.key.clone();
-                if let Entry::Occupied(entry) = self.places.entry(key) {
-                    entry.remove();
-                }
-                return self.vacate(place);
+                return self.take_at(place);
             }
         }
         None
+    }
+
+    /// Empties the next slot from the hand on whose value `is_it`, whoever has asked for it, and moves the hand on.
+    fn evict_first(&mut self, is_it: impl Fn(&V) -> bool) -> Option<Slot<K, V>> {
+        let places = (self.hand..self.slots.len()).chain(0..self.hand);
+        let is_there =
+            |place: &usize| matches!(self.slots.get(*place), Some(Some(slot)) if is_it(&slot.value));
+        let place = { places }.find(is_there)?;
+        self.hand = (place + 1) % self.slots.len();
+        self.take_at(place)
+    }
+
+    fn take_at(&mut self, place: usize) -> Option<Slot<K, V>> {
+        let key = self.slots.get(place)?.as_ref()?.key.clone();
+        self.take(&key)
     }
 
     fn vacate(&mut self, place: usize) -> Option<Slot<K, V>> {
@@ -176,6 +215,21 @@ mod tests {
         cache.insert("b", 1, 4);
         cache.insert("a", 2, 11);
         assert_eq!((cache.get("a"), cache.get("b")), (None, Some(1)));
+    }
+
+    #[test]
+    fn what_is_of_no_use_goes_first_and_makes_nothing_else_go() {
+        let cache = ClockCache::new(3);
+        let insert = |value: i32| cache.insert_by_use(value, value, 1, |value| *value > 0);
+        for value in [1, -2, 3, 4] {
+            insert(value);
+        }
+        assert_eq!([1, -2, 3, 4].map(|key| cache.get(&key).is_some()), [true, false, true, true]);
+        insert(-5);
+        assert_eq!([1, -5, 3, 4].map(|key| cache.get(&key).is_some()), [true, false, true, true]);
+        insert(6);
+        assert_eq!(([1, 3, 4].iter().filter_map(|key| cache.get(key)).count(), cache.get(&6)), (2, Some(6)));
+        assert_eq!(cache.weight(), 3);
     }
 
     #[test]

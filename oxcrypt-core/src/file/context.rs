@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::resident::ResidentFile;
 use super::shared::{Handle, Shared};
-use super::{Budget, File, ScratchPool};
+use super::{Budget, File, Registry, ScratchPool};
 use crate::cache::{NodeCache, WeakTable};
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::name::Name;
@@ -24,6 +24,7 @@ pub(crate) struct FileContext {
     pub(super) scratch: ScratchPool,
     pub(super) tree: Arc<Tree>,
     pub(super) nodes: Arc<NodeCache>,
+    pub(super) registry: Arc<Registry>,
     pub(super) budget: Arc<Budget>,
     pub(super) limits: Limits,
     open: WeakTable<NodeId, Shared>,
@@ -48,7 +49,7 @@ impl FileContext {
         combo: CipherCombo,
         tree: Arc<Tree>,
         nodes: Arc<NodeCache>,
-        budget: Arc<Budget>,
+        registry: Arc<Registry>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -58,7 +59,8 @@ impl FileContext {
             scratch: ScratchPool::new(),
             tree,
             nodes,
-            budget,
+            budget: Arc::clone(&registry.budget),
+            registry,
             limits,
             open: WeakTable::new(),
             last_number: AtomicU64::new(0),
@@ -137,6 +139,9 @@ impl FileContext {
     pub(super) fn let_go(&self, shared: &Shared) {
         shared.leave();
         self.give_up_hopeless(shared);
+        if !shared.is_open() {
+            self.registry.closed(&shared.node, &shared.resident);
+        }
         if shared.node.is_gone() {
             self.forget_gone(|held| held.number == shared.number && !held.is_open());
         }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use super::{Budget, ResidentFile};
 use crate::cache::{ChunkCache, ClockCache, WeakTable};
 use crate::chunk::Layout;
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 use crate::storage::Metadata;
 
-/// Files that are closed keep header and chunks for the next open, up to this many.
+/// Files that are closed keep header and chunks for the next open, up to this many. Those without any chunk go first.
 const KEPT_FILES: usize = 4_096;
 
-/// The resident halves of all files that are open, and of some that were.
+/// The resident halves of all files that are open, and of those that were of which memory has something.
 pub(crate) struct Registry {
     layout: Layout,
     chunks: Arc<ChunkCache>,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
+    /// All of them.
     live: WeakTable<NodeId, ResidentFile>,
+    /// Held although nobody has them open.
     kept: ClockCache<NodeId, Arc<ResidentFile>>,
 }
 
@@ -27,7 +29,9 @@ impl Registry {
 
     /// What memory has of a file, open or not.
     pub(crate) fn get(&self, node: NodeId) -> Option<Arc<ResidentFile>> {
-        self.kept.get(&node).or_else(|| self.live.get(&node))
+        let file = self.live.get(&node)?;
+        self.is_kept(node, &file);
+        Some(file)
     }
 
     /// The resident half of the file that storage has just opened and described. Where it is another file by now,
@@ -52,16 +56,31 @@ impl Registry {
         if is_current {
             file.opened(metadata);
         }
-        self.kept.insert(node, Arc::clone(&file), 1);
         file
     }
 
     /// The resident half of a file that was just made: the one that others have, if they have opened it already.
     pub(crate) fn created(&self, node: NodeId, metadata: &Metadata) -> Arc<ResidentFile> {
         let is_same = |file: &ResidentFile| !file.is_another_file(metadata);
-        let file = self.live.get_or_insert(node, is_same, || self.new_file(metadata));
-        self.kept.insert(node, Arc::clone(&file), 1);
-        file
+        self.live.get_or_insert(node, is_same, || self.new_file(metadata))
+    }
+
+    /// Nobody has a file open any more. What memory has of it is kept for whoever opens it next.
+    pub(crate) fn closed(&self, node: &Node, file: &Arc<ResidentFile>) {
+        let id = node.id();
+        let is_current = || self.live.get(&id).is_some_and(|live| Arc::ptr_eq(&live, file));
+        if !file.is_known() || !is_current() || self.is_kept(id, file) {
+            return;
+        }
+        self.kept.insert_by_use(id, Arc::clone(file), 1, |file| file.has_chunks());
+        if node.is_gone() {
+            self.removed(id);
+        }
+    }
+
+    /// Whether a file is held although nobody has it open; if so, takes note that somebody has asked for it.
+    fn is_kept(&self, node: NodeId, file: &Arc<ResidentFile>) -> bool {
+        self.kept.look(&node, |kept| Arc::ptr_eq(kept, file)) == Some(true)
     }
 
     /// Takes over the times that we have set ourselves.

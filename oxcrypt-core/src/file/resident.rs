@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::content::{Content, Plan, copy_span, span_len};
 use super::flight::Flight;
 use super::unsaved::{Budget, Unsaved};
-use crate::cache::{ChunkCache, ClearChunk, ContentId};
+use crate::cache::{ChunkCache, ClearChunk, ContentId, Tally};
 use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN, Torn};
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
@@ -25,6 +25,7 @@ use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub struct ResidentFile {
     pub(super) layout: Layout,
     pub(super) chunks: Arc<ChunkCache>,
+    pub(super) tally: Tally,
     pub(super) budget: Arc<Budget>,
     state: RwLock<State>,
 }
@@ -67,7 +68,7 @@ impl ResidentFile {
             flights: Vec::new(),
             gone: None,
         };
-        Self { layout, chunks, budget, state: RwLock::new(state) }
+        Self { layout, chunks, tally: Tally::default(), budget, state: RwLock::new(state) }
     }
 
     /// Length of the cleartext, as [`File::len`](super::File::len).
@@ -132,6 +133,17 @@ impl ResidentFile {
         state.content.torn.is_none()
             && !state.content.is_unvouched()
             && (0..chunks).all(|index| self.chunk_in(&state, ChunkIndex(index)).is_some())
+    }
+
+    /// Whether memory has anything of it that the next one to open it would have to ask storage for, but for its length.
+    pub(super) fn is_known(&self) -> bool {
+        let state = self.state();
+        !state.content.is_unvouched() || state.lost_durability.is_some()
+    }
+
+    /// Whether memory has any chunk of it, but for what is unsaved.
+    pub(super) fn has_chunks(&self) -> bool {
+        self.tally.has_any()
     }
 
     /// Whether anything of it is not in storage yet, or storage has not been asked since whether it is still the same
@@ -241,7 +253,7 @@ impl ResidentFile {
             return false;
         }
         if let Some(chunk) = chunk.filter(|_| self.chunks.is_enabled()) {
-            self.chunks.insert(state.content.id, index, ClearChunk::clone(chunk));
+            self.chunks.insert(&self.tally, state.content.id, index, ClearChunk::clone(chunk));
         }
         true
     }

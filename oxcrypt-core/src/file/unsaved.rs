@@ -402,7 +402,7 @@ impl ResidentFile {
             } else {
                 ClearChunk::clone(stored)
             };
-            self.chunks.insert(state.content.id, ChunkIndex(index), clean);
+            self.chunks.insert(&self.tally, state.content.id, ChunkIndex(index), clean);
         }
     }
 }

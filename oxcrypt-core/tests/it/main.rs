@@ -18,6 +18,7 @@ mod gone;
 mod growing;
 mod half_done;
 mod hostile;
+mod kept;
 mod keys;
 mod lab;
 mod limits;
