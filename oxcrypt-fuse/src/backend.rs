@@ -16,12 +16,13 @@ use oxcrypt_io::volume::Volume;
 use tokio::sync::{oneshot, watch};
 
 use crate::adapter::Adapter;
+use crate::birthmark::Birthmark;
 use crate::connection::{AbortHandle, Connection, expected_background};
 use crate::dispatch::Dispatch;
 use crate::figures::Figures;
 use crate::janitor::Janitor;
 use crate::options::MountOptions;
-use crate::table::{self, HELPER, Laziness};
+use crate::table::{self, HELPER, Laziness, Mounted};
 
 /// How long the kernel may take to let go of a mount whose requests are all answered, before the connection is ended.
 const LETTING_GO: Duration = Duration::from_millis(500);
@@ -40,7 +41,8 @@ pub struct FuseMount {
     place: PathBuf,
     janitor: Janitor,
     dispatch: Arc<Dispatch>,
-    connection: Option<Connection>,
+    /// What the table says of it, where it does.
+    mounted: Option<Mounted>,
     abort: Option<AbortHandle>,
     ended: watch::Receiver<Option<End>>,
 }
@@ -126,8 +128,10 @@ fn mount(janitor: &Janitor, volume: Arc<Volume>, at: &Path, options: &MountOptio
         return Err(io::ErrorKind::NotADirectory.into());
     }
     let dispatch = Dispatch::new(volume, options)?;
-    let begun = janitor.mount(&at, options).and_then(|device| {
-        serve(janitor, &dispatch, device, at, options).inspect_err(|_| {
+    let birthmark = Birthmark::new()?;
+    let begun = janitor.mount(&at, options, birthmark).and_then(|device| {
+        let mounted = table::born_as(birthmark)?;
+        serve(janitor, &dispatch, device, at, mounted, options).inspect_err(|_| {
             let _as_well_as_can_be = janitor.unmount(Laziness::Lazy);
         })
     });
@@ -140,9 +144,10 @@ fn serve(
     dispatch: &Arc<Dispatch>,
     device: OwnedFd,
     at: PathBuf,
+    mounted: Option<Mounted>,
     options: &MountOptions,
 ) -> io::Result<FuseMount> {
-    let connection = table::find(&at)?.map(|mounted| Connection(mounted.connection));
+    let connection = mounted.as_ref().map(|mounted| Connection(mounted.connection));
     let mut config = Config::default();
     config.n_threads = Some(options.session_threads.get());
     let adapter = Adapter::new(Arc::clone(dispatch), expected_background(options));
@@ -164,7 +169,7 @@ fn serve(
         place: at,
         janitor: janitor.clone(),
         dispatch: Arc::clone(dispatch),
-        connection,
+        mounted,
         abort: connection.and_then(|connection| connection.abort_handle().ok()),
         ended,
     };
@@ -176,10 +181,10 @@ impl FuseMount {
     /// How it is.
     #[must_use]
     pub fn status(&self) -> MountStatus {
-        let seen = |look: fn(Connection) -> io::Result<u64>| self.connection.and_then(|it| look(it).ok());
+        let seen = |look: fn(Connection) -> io::Result<u64>| self.connection().and_then(|it| look(it).ok());
         MountStatus {
             mountpoint: self.place.clone(),
-            connection: self.connection.map(|connection| connection.0),
+            connection: self.connection().map(|connection| connection.0),
             max_background: seen(Connection::max_background),
             waiting: seen(Connection::waiting),
             figures: self.dispatch.figures(),
@@ -191,8 +196,21 @@ impl FuseMount {
         self.dispatch.stop();
     }
 
+    /// Whether it can be seen in the tree still, which may be so when it has ended: somebody ended its connection.
+    ///
+    /// # Errors
+    ///
+    /// If the table of mounts cannot be read.
+    pub fn is_seen(&self) -> io::Result<bool> {
+        self.mounted.as_ref().map_or(Ok(false), table::is_seen)
+    }
+
+    fn connection(&self) -> Option<Connection> {
+        self.mounted.as_ref().map(|mounted| Connection(mounted.connection))
+    }
+
     fn check_queue(&self, expected: u16) {
-        match self.connection.map(Connection::max_background) {
+        match self.connection().map(Connection::max_background) {
             Some(Ok(granted)) if granted < u64::from(expected) => {
                 log::warn!("the kernel queues {granted} background requests, and not {expected}");
             }

@@ -20,6 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::birthmark::{self, Birthmark};
 use crate::options::MountOptions;
 use crate::table::Laziness;
 
@@ -31,8 +32,9 @@ use protocol::{Answer, Request};
 /// How long mounting or unmounting may take. Neither waits for the store, but a machine may be busy.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What no mount may be told to be: a way to become somebody else or to reach devices; and writable only by what says so.
-const NEVER: [&str; 3] = ["rw", "suid", "dev"];
+/// What no mount may be told to be: a way to become somebody else or to reach devices; writable only by what says so; and
+/// what it is known by is ours to say.
+const NEVER: [&str; 4] = ["rw", "suid", "dev", birthmark::OPTION];
 
 /// The daemon's end of it. Dropping it ends the janitor, which removes what is mounted still.
 #[derive(Clone, Debug)]
@@ -73,11 +75,16 @@ impl Janitor {
     }
 
     /// Mounts, and gives the device of it. Blocks until that is done.
-    pub(crate) fn mount(&self, at: &Path, options: &MountOptions) -> io::Result<OwnedFd> {
+    pub(crate) fn mount(
+        &self,
+        at: &Path,
+        options: &MountOptions,
+        birthmark: Birthmark,
+    ) -> io::Result<OwnedFd> {
         let request = Request::Mount {
             at: at.as_os_str().as_bytes().to_vec(),
             source: options.source.clone().into_bytes(),
-            options: words(options)?.into_iter().map(String::into_bytes).collect(),
+            options: words(options, birthmark)?.into_iter().map(String::into_bytes).collect(),
         };
         match self.asked(&request)? {
             (Answer::Done, Some(device)) => Ok(device),
@@ -94,7 +101,7 @@ impl Janitor {
         }
     }
 
-    /// Says that the mount has ended, so that nobody who mounts at the same place is taken for it.
+    /// Says that the mount has ended, and needs nobody to end it.
     pub(crate) fn forget(&self) -> io::Result<()> {
         match self.asked(&Request::Forget)? {
             (Answer::Done, _) => Ok(()),
@@ -119,10 +126,10 @@ impl Drop for Line {
 }
 
 /// The options as the kernel and its helper take them.
-fn words(options: &MountOptions) -> io::Result<Vec<String>> {
+fn words(options: &MountOptions, birthmark: Birthmark) -> io::Result<Vec<String>> {
     // Several may stand in one, and the last one counts, for the kernel and for its helper.
     let asked = options.kernel_options.iter().flat_map(|word| word.split(','));
-    if let Some(word) = asked.into_iter().find(|word| NEVER.contains(word)) {
+    if let Some(word) = asked.into_iter().find(|word| is_forbidden(word)) {
         let text = format!("a vault cannot be mounted with the option {word}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
@@ -130,7 +137,12 @@ fn words(options: &MountOptions) -> io::Result<Vec<String>> {
     let mut words: Vec<String> = [access, "nosuid", "nodev", "default_permissions"].map(str::to_owned).into();
     words.extend(options.allow_other.then(|| "allow_other".to_owned()));
     words.extend(options.kernel_options.iter().cloned());
+    words.push(birthmark.word());
     Ok(words)
+}
+
+fn is_forbidden(word: &str) -> bool {
+    NEVER.contains(&word.split_once('=').map_or(word, |(name, _)| name))
 }
 
 /// A path as bytes brought it.

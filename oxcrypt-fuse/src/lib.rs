@@ -13,6 +13,7 @@
 mod adapter;
 mod attr;
 mod backend;
+mod birthmark;
 mod callers;
 mod connection;
 mod damage;

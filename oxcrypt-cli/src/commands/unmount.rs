@@ -110,10 +110,7 @@ pub(super) fn nobody_answers(mounted: &Mounted) -> Failure {
 /// Waits until the table of mounts has it no longer, at most as long as `patience`. Returns whether that is so.
 fn is_gone(mounted: &Mounted, patience: Duration) -> bool {
     let end = Instant::now() + patience;
-    let is_there = || {
-        let mounts = table::mounts().unwrap_or_default();
-        mounts.iter().any(|one| one.connection == mounted.connection && one.mountpoint == mounted.mountpoint)
-    };
+    let is_there = || table::mounts().unwrap_or_default().contains(mounted);
     while is_there() {
         if Instant::now() > end {
             return false;

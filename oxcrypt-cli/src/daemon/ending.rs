@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use oxcrypt_fuse::table;
 use oxcrypt_io::mount::{MountedVault as _, Unmount};
 use oxcrypt_io::volume::{Unsaved, Volume};
 use tokio::sync::oneshot;
@@ -138,9 +137,7 @@ impl Running {
 
     /// A mount that others ended may be dead and in the tree still: somebody ended its connection.
     fn check_gone(&self) -> Result<()> {
-        let status = self.mount.status();
-        let there = table::find(&status.mountpoint).ok().flatten();
-        if there.is_none_or(|there| Some(there.connection) != status.connection) {
+        if !self.mount.is_seen().unwrap_or(false) {
             return Ok(());
         }
         let at = &self.about.mountpoint;

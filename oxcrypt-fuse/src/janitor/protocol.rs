@@ -27,7 +27,7 @@ pub(super) enum Request {
         options: Vec<Vec<u8>>,
     },
     Unmount(Laziness),
-    /// The mount has ended: its place and its number may be another's from now on.
+    /// The mount has ended.
     Forget,
 }
 

@@ -19,6 +19,7 @@ use signal_hook::iterator::Signals;
 
 use super::path;
 use super::protocol::{self, Answer, Request};
+use crate::birthmark::Birthmark;
 use crate::connection::{AbortHandle, Connection};
 use crate::table::{self, HELPER, KIND, Laziness, Mounted};
 
@@ -74,9 +75,11 @@ fn carry_out(request: &Request, charge: &Charge) -> io::Result<Option<OwnedFd>> 
     match request {
         Request::Mount { at, source, options } => {
             let (at, options) = (path(at), texts(options)?);
+            let birthmark = options.iter().find_map(|word| Birthmark::of_word(word));
+            let birthmark = birthmark.ok_or(io::ErrorKind::InvalidInput)?;
             let device = mount(at, path(source), &options)?;
-            let mounted = table::find(at)?;
-            *charge = mounted.map(Charged::new);
+            // It may be out of sight already.
+            *charge = table::born_as(birthmark)?.map(Charged::new);
             Ok(Some(device))
         }
         Request::Unmount(laziness) => {

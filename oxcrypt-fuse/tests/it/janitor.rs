@@ -15,6 +15,7 @@ use oxcrypt_fuse::{FuseBackend, MountOptions, table};
 use oxcrypt_io::clock::SystemClock;
 use oxcrypt_io::volume::{Volume, VolumeOptions};
 use rustix::mount::UnmountFlags;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 use crate::child::{CEILING, Child, poll};
@@ -42,12 +43,15 @@ fn temporary() -> TempDir {
 /// A process that has mounted a vault, and does nothing else.
 struct Daemon {
     process: std::process::Child,
-    place: TempDir,
+    place: Arc<TempDir>,
 }
 
 impl Daemon {
     fn start(vault: &Path) -> Self {
-        let place = temporary();
+        Self::start_at(vault, Arc::new(temporary()))
+    }
+
+    fn start_at(vault: &Path, place: Arc<TempDir>) -> Self {
         let process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "janitor::serves_a_vault_for_the_tests_here", "--ignored", "--nocapture"])
             .env("VAULT", vault)
@@ -70,6 +74,15 @@ impl Daemon {
         Child::sh(r#"cat "$1""#, &[&self.place.path().join("file")])
     }
 
+    fn janitor(&self) -> Pid {
+        let tasks = fs::read_dir(format!("/proc/{0}/task", self.process.id())).unwrap();
+        let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        let all: String = tasks.map(|task| of(task.unwrap())).collect();
+        let all: Vec<i32> = all.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        let [janitor] = all[..] else { panic!("one child, and not {all:?}") };
+        Pid::from_raw(janitor).unwrap()
+    }
+
     /// Whether the kernel has something of it still.
     fn is_there(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
@@ -81,8 +94,32 @@ impl Drop for Daemon {
         let _ = self.process.kill();
         if poll(SOON, || self.mounted().is_none().then_some(())).is_none() {
             // Cleaning up would reach through the mount.
-            self.place.disable_cleanup(true);
+            std::mem::forget(Arc::clone(&self.place));
         }
+    }
+}
+
+/// A process that is not our child, and does nothing until this is dropped.
+struct Paused(Pid);
+
+impl Paused {
+    fn new(process: Pid) -> Self {
+        kill_process(process, Signal::STOP).unwrap();
+        Self(process)
+    }
+
+    fn goes_on_to_its_end(self) {
+        let stat = format!("/proc/{}/stat", self.0.as_raw_nonzero());
+        drop(self);
+        // Whoever inherited it may not have asked for what is left of it.
+        let is_gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        poll(CEILING, || is_gone().then_some(())).expect("its end");
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
     }
 }
 
@@ -175,28 +212,50 @@ fn ctrl_c_does_not_end_the_janitor_before_the_daemon() {
     let folder = temporary();
     vault_in(folder.path());
     let mut daemon = Daemon::start(folder.path());
-    let children = format!("/proc/{0}/task", daemon.process.id());
-    let janitors = || -> Vec<i32> {
-        let tasks = fs::read_dir(&children).unwrap();
-        let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        let all: String = tasks.map(|task| of(task.unwrap())).collect();
-        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-    };
-    let [janitor] = janitors()[..] else { panic!("one child") };
-    let pid = rustix::process::Pid::from_raw(janitor).unwrap();
-    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::HUP]
-    {
-        rustix::process::kill_process(pid, signal).unwrap();
+    let janitor = daemon.janitor();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        kill_process(janitor, signal).unwrap();
     }
     assert!(daemon.read().succeed().output == content(100_000));
     daemon.process.kill().unwrap();
     poll(SOON, || daemon.mounted().is_none().then_some(())).expect("an unmounted folder");
 }
 
+/// Takes a mount out of the tree as a person may.
+fn take_out(place: &Path) {
+    let script = if geteuid().is_root() { r#"umount -l "$1""# } else { r#"fusermount3 -uz "$1""# };
+    Child::sh(script, &[place]).succeed();
+}
+
+#[test]
+fn regression_a_late_janitor_takes_a_new_mount_with_the_old_ones_number_for_its_own() {
+    if !store::can_mount() {
+        return;
+    }
+    let folder = temporary();
+    vault_in(folder.path());
+    let mut old = Daemon::start(folder.path());
+    let (place, was) = (Arc::clone(&old.place), old.mounted().unwrap());
+    let janitor = Paused::new(old.janitor());
+    old.process.kill().unwrap();
+    old.process.wait().unwrap();
+    take_out(place.path());
+    // The kernel gives the lowest number that is free; others may have been quicker.
+    let new = poll(CEILING, || {
+        let new = Daemon::start_at(folder.path(), Arc::clone(&place));
+        (new.mounted()?.connection == was.connection).then_some(new)
+    });
+    let new = new.expect("a mount with the number of the old one");
+    assert_eq!(table::unmount_by_force(&was).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    janitor.goes_on_to_its_end();
+    assert!(new.mounted().is_some(), "it was taken out of the tree");
+    assert!(new.read().succeed().output == content(100_000));
+}
+
 #[test]
 fn a_new_mount_survives_the_end_of_the_one_that_was_there_before() {
     let Some(mut house) = house() else { return };
-    let umount = if rustix::process::geteuid().is_root() { "umount" } else { "fusermount3 -u" };
+    let umount = if geteuid().is_root() { "umount" } else { "fusermount3 -u" };
     Child::sh(&format!(r#"{umount} "$1""#), &[house.place()]).succeed();
     house.wait().unwrap();
     // The old mount's janitor ends when the new one is there; it may have got the same number.
@@ -240,7 +299,8 @@ fn what_cannot_be_mounted_leaves_nothing() {
     let Some(house) = house() else { return };
     let folder = temporary();
     fs::write(folder.path().join("file"), "").unwrap();
-    for words in [&["rw"][..], &["noexec", "suid"], &["noatime,dev"], &["no-such-option"]] {
+    for words in [&["rw"][..], &["noexec", "suid"], &["noatime,dev"], &["max_read=4096"], &["no-such-option"]]
+    {
         let mut options = MountOptions::default();
         options.kernel_options = words.iter().map(|&word| word.to_owned()).collect();
         house.try_mount(&options, folder.path()).unwrap_err();
@@ -273,6 +333,7 @@ fn an_ordinary_user_may_do_the_same() {
         "janitor::a_new_mount_survives_the_end_of_the_one_that_was_there_before",
         "janitor::ctrl_c_does_not_end_the_janitor_before_the_daemon",
         "janitor::nobody_becomes_another_there_whatever_the_mode",
+        "janitor::regression_a_late_janitor_takes_a_new_mount_with_the_old_ones_number_for_its_own",
         "janitor::the_mount_of_a_killed_daemon_is_gone_soon",
         "janitor::what_cannot_be_mounted_leaves_nothing",
         "looks::mode_owner_and_times_are_kept_where_storage_keeps_them",
