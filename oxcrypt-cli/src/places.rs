@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use oxcrypt_fuse::table;
+use rustix::fs::Access;
+use rustix::process::geteuid;
 
 use crate::exit::{Failure, Result};
 
@@ -15,7 +17,13 @@ const LINKS: usize = 40;
 /// The name of a folder without links in it, so that it means the same in any process. Does not ask the folder itself,
 /// so it returns where that is a mount that hangs.
 pub(crate) fn absolute(folder: &Path) -> Result<PathBuf> {
-    folder.canonicalize().map_err(|error| Failure::usage(format_args!("{}: {error}", folder.display())))
+    let name = folder.display();
+    folder.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::usage(format_args!(
+            "{name}: there is no such folder to mount at; make one first, as by `mkdir -p {name}`"
+        )),
+        _ => Failure::usage(format_args!("{name}: {error}")),
+    })
 }
 
 /// Whether a vault can be mounted at `mountpoint`.
@@ -35,14 +43,19 @@ pub(crate) fn check(vault: &Path, mountpoint: &Path, nonempty: bool) -> Result<(
         folder => folder.map_err(failed)?,
     };
     if !folder.is_dir() {
-        return Err(Failure::usage(format_args!("{name} is no folder")));
+        return Err(Failure::usage(format_args!("{name} is no folder; a vault is mounted at an empty one")));
     }
     if lies_in(mountpoint, vault) {
         return Err(Failure::usage(format_args!("{name} lies in the vault's own folder")));
     }
     keep_out("the vault", vault, mountpoint)?;
-    let mut entries = fs::read_dir(mountpoint).map_err(failed)?;
-    if !nonempty && entries.next().is_some() {
+    // Root may, wherever that is; fusermount3 lets nobody else.
+    if !geteuid().is_root() && rustix::fs::access(mountpoint, Access::WRITE_OK).is_err() {
+        return Err(Failure::usage(format_args!(
+            "{name}: nobody can mount at a folder that he may not write to; take one of your own"
+        )));
+    }
+    if !nonempty && fs::read_dir(mountpoint).map_err(failed)?.next().is_some() {
         return Err(Failure::usage(format_args!(
             "{name} is not empty; with --nonempty the mount hides what is in it"
         )));

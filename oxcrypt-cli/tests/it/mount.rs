@@ -148,7 +148,12 @@ fn places_where_it_would_lie_in_itself_are_refused() {
     symlink(dir.join("empty/new"), dir.join("loglink")).unwrap();
     let led_astray = dir.join("loglink").display().to_string();
     for (ended, code, text) in [
-        (at("nowhere", &[]), 2, "No such file"),
+        (
+            at("nowhere", &[]),
+            2,
+            "nowhere: there is no such folder to mount at; make one first, as by `mkdir -p",
+        ),
+        (at("a file/in it", &[]), 2, "Not a directory"),
         (at("a file", &[]), 2, "no folder"),
         (at("full", &[]), 2, "--nonempty"),
         (at("vault/d", &[]), 2, "vault's own folder"),
@@ -204,6 +209,11 @@ fn an_ordinary_user_mounts_by_fusermount() {
         skip("another user cannot run the command here, or setpriv is missing");
         return;
     }
+    let roots = place.dir().join("root's");
+    fs::create_dir(&roots).unwrap();
+    let mut elsewhere = place.command(&["mount", "--passphrase-env", "PASSPHRASE"]);
+    let refused = run(&mut as_nobody(elsewhere.arg(place.vault()).arg(roots)));
+    assert!(refused.code == Some(2) && refused.err.contains("may not write to"), "{refused:?}");
     let mounted = run(&mut as_nobody(&place.mount_command(&[])));
     assert_eq!(mounted.code, Some(0), "{mounted:?}");
     let mut copy = Command::new("timeout");
