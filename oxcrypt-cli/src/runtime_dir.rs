@@ -1,5 +1,6 @@
 //! Where the sockets of mounts and the locks of writers lie: a folder that nobody but its user can enter.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,6 +11,9 @@ use data_encoding::HEXLOWER;
 use rustix::fs::Mode;
 use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
+
+/// What it is called in a folder of the environment.
+const DIR: &str = "oxcrypt";
 
 /// The folder for new sockets, made if need be.
 ///
@@ -72,8 +76,23 @@ fn make(dir: &Path, user: u32) -> io::Result<()> {
 /// Every place where the socket of a mount of `owner` may be. Folders that cannot be trusted are left out.
 pub(crate) fn sockets_of(mountpoint: &Path, owner: u32) -> Vec<PathBuf> {
     let name = socket_name(mountpoint);
-    let trusted = candidates(owner).into_iter().filter(|dir| check(dir, owner).is_ok());
+    let mut dirs = candidates(owner);
+    // The environment of its process may have named another folder.
+    dirs.extend(dirs_of_sockets(&fs::read("/proc/net/unix").unwrap_or_default(), &name));
+    let trusted = dirs.into_iter().filter(|dir| check(dir, owner).is_ok());
     trusted.map(|dir| dir.join(&name)).collect()
+}
+
+/// The folders for sockets in which there is one of this name, in the system's table of sockets.
+fn dirs_of_sockets(table: &[u8], name: &str) -> Vec<PathBuf> {
+    let path = |line: &[u8]| {
+        // Numbers come first, and whatever else holds a path may hold blanks, too.
+        let start = line.iter().position(|byte| *byte == b'/')?;
+        Some(PathBuf::from(OsStr::from_bytes(line.get(start..)?)))
+    };
+    let sockets = table.split(|byte| *byte == b'\n').filter_map(path);
+    let ours = sockets.filter(|socket| socket.ends_with(Path::new(DIR).join(name)));
+    ours.filter_map(|socket| Some(socket.parent()?.to_owned())).collect()
 }
 
 /// What the socket of a mount is called. A socket's path must be short, a mountpoint's need not be.
@@ -92,7 +111,7 @@ fn candidates(user: u32) -> Vec<PathBuf> {
     let mut dirs = Vec::new();
     if user == geteuid().as_raw() {
         let told = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        dirs.extend(told.filter(|dir| is_runtime_dir_of(dir, user)).map(|dir| dir.join("oxcrypt")));
+        dirs.extend(told.filter(|dir| is_runtime_dir_of(dir, user)).map(|dir| dir.join(DIR)));
     }
     if user == 0 {
         dirs.push(PathBuf::from("/run/oxcrypt"));
@@ -177,6 +196,21 @@ mod tests {
         assert!(is_runtime_dir_of(dir.path(), user));
         assert!(!is_runtime_dir_of(dir.path(), user + 1));
         assert!(!is_runtime_dir_of(Path::new("."), user));
+    }
+
+    #[test]
+    fn a_socket_is_found_wherever_its_process_was_told_to_have_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let user = geteuid().as_raw();
+        let own = dir.path().join("a blank").join(DIR);
+        fs::create_dir(dir.path().join("a blank")).unwrap();
+        make(&own, user).unwrap();
+        let mountpoint = dir.path().join("mount");
+        let socket = own.join(socket_name(&mountpoint));
+        assert!(!sockets_of(&mountpoint, user).contains(&socket));
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(sockets_of(&mountpoint, user).contains(&socket));
+        assert!(!sockets_of(&mountpoint, user + 1).contains(&socket), "it is not that user's");
     }
 
     #[test]

@@ -30,7 +30,14 @@ impl Client {
     /// Reaches the process behind a mount of `owner`, which only that user and root can.
     pub(crate) fn reach_of(mountpoint: &Path, owner: u32) -> Option<Self> {
         let sockets = runtime_dir::sockets_of(mountpoint, owner);
-        sockets.iter().find_map(|socket| Self::connect(socket).ok())
+        let clients = sockets.iter().filter_map(|socket| Self::connect(socket).ok());
+        clients.into_iter().find(|client| client.speaks_to(owner))
+    }
+
+    /// Whether it is this user who listens, whoever may have put the socket there.
+    fn speaks_to(&self, user: u32) -> bool {
+        rustix::net::sockopt::socket_peercred(self.stream.get_ref())
+            .is_ok_and(|peer| peer.uid.as_raw() == user)
     }
 
     pub(super) fn connect(socket: &Path) -> io::Result<Self> {

@@ -216,6 +216,11 @@ fn an_ordinary_user_mounts_by_fusermount() {
     assert!(refused.code == Some(2) && refused.err.contains("may not write to"), "{refused:?}");
     let mounted = run(&mut as_nobody(&place.mount_command(&[])));
     assert_eq!(mounted.code, Some(0), "{mounted:?}");
+    // Root asks its process, although that has its socket where root's own would not be.
+    let own = place.mountpoint().display().to_string();
+    let listed = place.run(&["mounts", "--json"]).objects();
+    let listed = listed.iter().find(|mount| mount["mountpoint"] == own.as_str()).unwrap();
+    assert_eq!(listed["state"], "mounted");
     let mut copy = Command::new("timeout");
     copy.args(["10", "sh", "-euc", r#"cd "$1"; mkdir new; cp file new/copy; cat new/copy"#, "sh"]);
     let read = run(&mut as_nobody(copy.arg(place.mountpoint())));
