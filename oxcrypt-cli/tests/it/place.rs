@@ -159,9 +159,12 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
 }
 
+/// Whether any thread of a process is left: the first one may end long before another that holds its files and locks.
 pub(crate) fn is_alive(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    let threads =
+        fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).into_iter().flatten().flatten();
+    let lives = |stat: String| stat.rsplit(") ").next().is_some_and(|rest| !rest.starts_with(['Z', 'X']));
+    threads.into_iter().any(|thread| fs::read_to_string(thread.path().join("stat")).is_ok_and(lives))
 }
 
 pub(crate) fn send(pid: Pid, signal: Signal) {
