@@ -14,6 +14,10 @@ pub const PAYLOAD_LEN: u64 = 32_768;
 /// The longest cleartext whose offsets and lengths fit an `i64` on the ciphertext side, as host systems want.
 pub const MAX_CLEARTEXT_LEN: u64 = 1 << 62;
 
+/// The longest file that is written, 128 TiB: the nonces of its chunks are drawn at random, which is safe for 2³² of one
+/// key.
+pub const MAX_FILE_LEN: u64 = PAYLOAD_LEN << 32;
+
 /// The number of a chunk in its file, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkIndex(pub u64);

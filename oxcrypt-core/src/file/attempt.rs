@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::content::{span_len, to_usize};
 use super::unsaved::{CHUNK, Reserved, Unsaved};
 use super::{Block, File};
-use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, PAYLOAD_LEN, Span};
+use crate::chunk::{ChunkIndex, MAX_FILE_LEN, PAYLOAD_LEN, Span};
 use crate::error::{Error, ErrorKind};
 
 /// So much a file may always hold in memory, so that others that cannot be stored do not stop it.
@@ -40,7 +40,7 @@ impl File {
         now: SystemTime,
     ) -> Result<Attempt, Arc<Error>> {
         self.expect_writable()?;
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_CLEARTEXT_LEN) {
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_FILE_LEN) {
             return Err(self.name(ErrorKind::TooLarge.into()).into());
         }
         let attempt = self.attempt(offset, bytes, blocks, now)?;

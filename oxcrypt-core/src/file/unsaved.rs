@@ -10,7 +10,7 @@ use super::content::{Content, copy_span, to_usize};
 use super::flight::Flight;
 use super::resident::{Begun, ResidentFile, State};
 use crate::cache::{ClearChunk, ContentId};
-use crate::chunk::{ChunkIndex, MAX_CLEARTEXT_LEN, PAYLOAD_LEN, Span};
+use crate::chunk::{ChunkIndex, MAX_FILE_LEN, PAYLOAD_LEN, Span};
 use crate::cleartext::Cleartext;
 use crate::crypto::ContentCipher;
 use crate::error::{Error, ErrorKind, Result};
@@ -202,7 +202,7 @@ impl ResidentFile {
     ) -> Result<Wrote> {
         let mut state = self.state_mut();
         state.expect_whole()?;
-        if span.chunk.0 * PAYLOAD_LEN + span.end > MAX_CLEARTEXT_LEN {
+        if span.chunk.0 * PAYLOAD_LEN + span.end > MAX_FILE_LEN {
             return Err(ErrorKind::TooLarge.into());
         }
         if !self.begin_chunk(&mut state, span, base) {
@@ -241,7 +241,7 @@ impl ResidentFile {
     pub(super) fn extend(&self, len: u64, now: SystemTime) -> Result<()> {
         let mut state = self.state_mut();
         state.expect_whole()?;
-        if len > MAX_CLEARTEXT_LEN {
+        if len > MAX_FILE_LEN {
             return Err(ErrorKind::TooLarge.into());
         }
         state.content.len = state.content.len.max(len);

@@ -7,7 +7,7 @@ use super::File;
 use super::attempt::ALWAYS;
 use super::content::span_len;
 use super::unsaved::{Base, Wrote};
-use crate::chunk::{MAX_CLEARTEXT_LEN, Span};
+use crate::chunk::{MAX_FILE_LEN, Span};
 use crate::crypto::{ContentCipher, FileHeader};
 use crate::error::{ErrorKind, Result};
 
@@ -31,7 +31,7 @@ impl File {
     /// `TooLarge`, `NoSpace`; `InvalidArgument` where the file was opened for reading; else what the storage says.
     pub fn write_at(&self, offset: u64, bytes: &[u8], now: SystemTime) -> Result<usize> {
         self.expect_writable()?;
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_CLEARTEXT_LEN) {
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > MAX_FILE_LEN) {
             return Err(self.name(ErrorKind::TooLarge.into()));
         }
         self.expect_room(offset)?;
@@ -77,7 +77,7 @@ impl File {
     /// is whole of it.
     pub fn set_len(&self, len: u64, now: SystemTime) -> Result<()> {
         self.expect_writable()?;
-        if len > MAX_CLEARTEXT_LEN {
+        if len > MAX_FILE_LEN {
             return Err(self.name(ErrorKind::TooLarge.into()));
         }
         self.expect_room(len)?;
@@ -111,7 +111,7 @@ impl File {
     /// Those of [`set_len`](Self::set_len), but for what storage would say.
     pub fn try_set_len(&self, len: u64, now: SystemTime) -> Result<bool> {
         self.expect_writable()?;
-        if len > MAX_CLEARTEXT_LEN {
+        if len > MAX_FILE_LEN {
             return Err(self.name(ErrorKind::TooLarge.into()));
         }
         let (was, torn) = (self.len(), self.torn());

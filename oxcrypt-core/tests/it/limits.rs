@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use oxcrypt_core::chunk::MAX_CLEARTEXT_LEN;
+use oxcrypt_core::chunk::MAX_FILE_LEN;
 use oxcrypt_core::storage::{FaultyStorage, Method, Verdict};
 use oxcrypt_core::{Attempt, ErrorKind, File, Stored, Vault, VaultOptions};
 
@@ -28,7 +28,7 @@ fn vault() -> (Arc<FaultyStorage>, Vault) {
 fn no_file_is_longer_than_offsets_can_tell() {
     let (_storage, vault) = vault();
     let file = lab::put(&vault, "file", b"content");
-    for offset in [MAX_CLEARTEXT_LEN, u64::MAX - 1, u64::MAX] {
+    for offset in [MAX_FILE_LEN, 1 << 60, u64::MAX - 1, u64::MAX] {
         assert_eq!(file.write_at(offset, b"x", at(1)).unwrap_err().kind(), ErrorKind::TooLarge, "{offset}");
         assert_eq!(file.set_len(offset.saturating_add(1), at(1)).unwrap_err().kind(), ErrorKind::TooLarge);
     }
@@ -42,8 +42,10 @@ fn a_file_that_would_be_longer_than_there_is_room_for_is_refused_at_once() {
     let storage = Arc::new(Lab::GCM.empty());
     let vault = lab::open(&storage);
     let file = lab::put(&vault, "file", b"content");
-    assert_eq!(file.write_at(1 << 40, b"x", at(1)).unwrap_err().kind(), ErrorKind::NoSpace);
-    assert_eq!(file.set_len(1 << 40, at(1)).unwrap_err().kind(), ErrorKind::NoSpace);
+    for len in [1 << 40, MAX_FILE_LEN] {
+        assert_eq!(file.write_at(len - 1, b"x", at(1)).unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(file.set_len(len, at(1)).unwrap_err().kind(), ErrorKind::NoSpace);
+    }
     assert_eq!(content(&file).unwrap(), b"content");
     assert_eq!(vault.unsaved().len(), 0);
 }

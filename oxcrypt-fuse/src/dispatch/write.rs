@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, ReplyEmpty, ReplyWrite, WriteFlags};
+use oxcrypt_core::chunk::MAX_FILE_LEN;
 use oxcrypt_core::storage::Attributes;
 use oxcrypt_core::{Cleartext, Node, NodeAttributes};
 use oxcrypt_io::volume::OpenFile;
@@ -108,7 +109,7 @@ impl Dispatch {
         if more == 0 {
             return reply.ok();
         }
-        if self.volume.statfs().is_some_and(|space| space.available < more) {
+        if end <= MAX_FILE_LEN && self.volume.statfs().is_some_and(|space| space.available < more) {
             return reply.error(Errno::ENOSPC);
         }
         let question = self.volume.set_len(&file, end);

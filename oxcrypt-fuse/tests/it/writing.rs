@@ -134,7 +134,9 @@ fallocate(0, 10, 10)
 assert fstat(handle).st_size == 100_000 and read_all("file") == b"begin" + bytes(99_995)
 for mode in [1, 3, 16, 32]:
     assert refused(fallocate, mode, 0, 4096) == "ENOTSUP"
-assert refused(fallocate, 0, 0, 1 << 60) in ["ENOSPC", "EFBIG"]
+for length, reason in [(1 << 45, "ENOSPC"), (1 << 48, "EFBIG"), (1 << 60, "EFBIG")]:
+    told = [refused(fallocate, 0, 0, length), refused(ftruncate, handle, length), refused(truncate, "file", length)]
+    assert told + [refused(pwrite, handle, b"x", length)] == [reason] * 4, (length, told)
 assert fstat(handle).st_size == 100_000
 "#;
     house.python(script).succeed();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use oxcrypt_core::Node;
+use oxcrypt_core::chunk::MAX_FILE_LEN;
 
 use crate::volume::error::Result;
 use crate::volume::turns::to_store;
@@ -58,7 +59,8 @@ impl Shared {
     fn try_set_len(self: &Arc<Self>, file: &Arc<OpenFile>, len: u64) -> Result<bool> {
         let within = self.admission.enter()?;
         let more = len.saturating_sub(file.resident().len());
-        if self.is_tight(more) {
+        // What no file may be as long as is refused without a look at the room for it.
+        if len <= MAX_FILE_LEN && self.is_tight(more) {
             return Ok(false);
         }
         let set = file.file()?.try_set_len(len, SystemTime::now());

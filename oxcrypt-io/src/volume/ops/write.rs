@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use oxcrypt_core::chunk::ChunkIndex;
+use oxcrypt_core::chunk::{ChunkIndex, MAX_FILE_LEN};
 use oxcrypt_core::{Attempt, Block, Cleartext, ErrorKind};
 
 use crate::clock::Deadline;
@@ -81,8 +81,10 @@ impl Shared {
         space: Space,
     ) -> Result<Option<Lack>> {
         let within = self.admission.enter()?;
-        let more = offset.saturating_add(bytes.len() as u64).saturating_sub(file.resident().len());
-        if space == Space::AsKnown && self.is_tight(more) {
+        let end = offset.saturating_add(bytes.len() as u64);
+        let more = end.saturating_sub(file.resident().len());
+        // What no file may be as long as is refused without a look at the room for it.
+        if space == Space::AsKnown && end <= MAX_FILE_LEN && self.is_tight(more) {
             return Ok(Some(Lack::Space));
         }
         let attempt = file.file()?.try_write_at(offset, bytes, blocks, SystemTime::now());
