@@ -7,9 +7,9 @@
 //!
 //! Nothing here wakes up while nobody waits.
 
-use std::collections::{HashMap, VecDeque};
-use std::fs;
-use std::io;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,17 +20,23 @@ use oxcrypt_io::volume::Volume;
 use rustix::process::Pid;
 
 mod signals;
+mod turns;
 
-use signals::Wish;
+use signals::{Look, Wish};
+use turns::Turns;
 
 /// How often somebody looks.
 const BEAT: Duration = Duration::from_millis(75);
 /// Whoever has waited for less is not looked at.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How many are looked at in one go; those whose turn was longest ago.
-const LOOKS: usize = 256;
+/// How long looking at them may take in one go, however many there are: a fiftieth of a processor.
+const EFFORT: Duration = Duration::from_micros(1_500);
 /// Ages at which a request is worth a line in the log.
 const OLD: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
+/// How many such lines there may be at once. Of more there is only said how many.
+const LINES: usize = 8;
+/// As much as `/proc` says of a thread, mostly.
+const STATUS_LEN: usize = 4_096;
 
 /// All who wait.
 pub(crate) struct Callers {
@@ -41,8 +47,7 @@ pub(crate) struct Callers {
 #[derive(Default)]
 struct Waiting {
     requests: HashMap<RequestId, Request>,
-    /// Who was looked at longest ago comes first. Those who have left are still in it, until their turn comes.
-    turns: VecDeque<RequestId>,
+    turns: Turns,
     next: u64,
     watcher_sleeps: bool,
     ended: bool,
@@ -51,6 +56,8 @@ struct Waiting {
 struct Request {
     operation: &'static str,
     thread: u32,
+    /// Whose thread that is, once somebody has looked.
+    process: Option<u32>,
     place: CiphertextPath,
     since: Instant,
     /// What to take it back by, once that is known.
@@ -59,8 +66,13 @@ struct Request {
 }
 
 /// One request among those that wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(u64);
+
+impl RequestId {
+    const FIRST: Self = Self(0);
+    const LAST: Self = Self(u64::MAX);
+}
 
 /// A request that waits, for people.
 #[derive(Clone, Debug)]
@@ -95,8 +107,9 @@ impl Callers {
         let mut waiting = self.lock();
         let id = RequestId(waiting.next);
         waiting.next += 1;
-        waiting.turns.push_back(id);
-        let request = Request { operation, thread, place, since: Instant::now(), waiter: None, told: 0 };
+        waiting.turns.enter(id);
+        let since = Instant::now();
+        let request = Request { operation, thread, process: None, place, since, waiter: None, told: 0 };
         waiting.requests.insert(id, request);
         if waiting.watcher_sleeps {
             self.somebody.notify_one();
@@ -115,7 +128,8 @@ impl Callers {
     /// It is answered.
     pub(crate) fn leave(&self, id: RequestId) {
         let mut waiting = self.lock();
-        waiting.requests.remove(&id);
+        let process = waiting.requests.remove(&id).and_then(|request| request.process);
+        waiting.turns.leave(process, id);
         if waiting.requests.is_empty() {
             // Nobody may look for a long time, where each is answered before somebody does.
             waiting.turns.clear();
@@ -170,35 +184,70 @@ impl Callers {
 
     /// Who wants to leave, of those whose turn it is to be looked at.
     fn leavers(&self) -> Vec<(WaiterId, Why)> {
-        let (mut looked_at, mut lines) = (Vec::new(), Vec::new());
-        let mut guard = self.lock();
-        let waiting = &mut *guard;
-        let mut left = waiting.turns.len();
-        while left > 0 && looked_at.len() < LOOKS {
-            left -= 1;
-            let Some(id) = waiting.turns.pop_front() else { break };
-            let Some(request) = waiting.requests.get_mut(&id) else { continue };
-            waiting.turns.push_back(id);
-            let age = request.since.elapsed();
-            if let Some(old) = OLD.get(request.told).filter(|old| age >= **old) {
-                request.told += 1;
-                lines.push((request.operation, request.place.clone(), old.as_secs()));
-            }
-            if let Some(waiter) = request.waiter.filter(|_| age >= PATIENCE && request.thread != 0) {
-                looked_at.push((request.thread, waiter));
-            }
-        }
-        drop(guard);
-        // Not under the lock, which every request takes: nobody knows what a log is written to.
-        for (operation, place, seconds) in lines {
-            log::warn!("{operation} of {place} has waited for {seconds} s");
-        }
-        let wish = |(thread, waiter)| match Wish::of(thread) {
-            Wish::Stay => None,
-            Wish::Leave => Some((waiter, Why::Interrupted)),
-            Wish::Gone => Some((waiter, Why::Abandoned)),
+        let mut round = Round { began: Instant::now(), leavers: Vec::new(), old: Vec::new() };
+        let is_time = |waiting: &HashMap<RequestId, Request>, id| {
+            waiting.get(&id).is_none_or(|request| request.since.elapsed() >= PATIENCE)
         };
-        looked_at.into_iter().filter_map(wish).collect()
+        while round.may_take(EFFORT / 3)
+            && let Some(id) = self.next(|turns, waiting| turns.next_new(|id| is_time(waiting, id)))
+        {
+            self.look_at(id, &mut round);
+        }
+        let mut first = None;
+        while round.may_take(2 * EFFORT / 3)
+            && let Some((process, id)) = self.next(|turns, _| turns.next_process())
+            && first.replace(first.unwrap_or(process)) != Some(process)
+        {
+            if self.look_at(id, &mut round) {
+                let all = self.next(|turns, _| Some(turns.of_process(process))).unwrap_or_default();
+                for other in all.into_iter().filter(|other| *other != id) {
+                    self.look_at(other, &mut round);
+                }
+            }
+        }
+        let mut left = self.lock().turns.known();
+        while left > 0
+            && round.may_take(EFFORT)
+            && let Some(id) = self.next(|turns, waiting| turns.next_known(|id| waiting.contains_key(&id)))
+        {
+            left -= 1;
+            self.look_at(id, &mut round);
+        }
+        round.tell();
+        round.leavers
+    }
+
+    fn next<T>(&self, next: impl FnOnce(&mut Turns, &HashMap<RequestId, Request>) -> Option<T>) -> Option<T> {
+        let waiting = &mut *self.lock();
+        next(&mut waiting.turns, &waiting.requests)
+    }
+
+    /// Looks at one. Returns whether he wants to leave.
+    fn look_at(&self, id: RequestId, round: &mut Round) -> bool {
+        let mut waiting = self.lock();
+        let Some(request) = waiting.requests.get_mut(&id) else { return false };
+        if let Some(old) = OLD.get(request.told).filter(|old| request.since.elapsed() >= **old) {
+            request.told += 1;
+            round.old.push((request.operation, request.place.clone(), old.as_secs()));
+        }
+        let Some(waiter) = request.waiter.filter(|_| request.thread != 0) else { return false };
+        let thread = request.thread;
+        drop(waiting);
+        let Look { wish, process } = Look::at(thread);
+        let waiting = &mut *self.lock();
+        if let Some(request) = waiting.requests.get_mut(&id)
+            && let Some(process) = process
+        {
+            request.process = Some(process);
+            waiting.turns.learn(process, id);
+        }
+        let why = match wish {
+            Wish::Stay => return false,
+            Wish::Leave => Why::Interrupted,
+            Wish::Gone => Why::Abandoned,
+        };
+        round.leavers.push((waiter, why));
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -206,12 +255,40 @@ impl Callers {
     }
 }
 
+/// Looking once at those whose turn it is.
+struct Round {
+    began: Instant,
+    leavers: Vec<(WaiterId, Why)>,
+    /// Whose waiting is worth a line: what was asked for, of what, and for how many seconds.
+    old: Vec<(&'static str, CiphertextPath, u64)>,
+}
+
+impl Round {
+    /// Whether it has not taken so long yet.
+    fn may_take(&self, effort: Duration) -> bool {
+        self.began.elapsed() < effort
+    }
+
+    /// Says who has waited for long. Not under the lock, which every request takes: nobody knows what a log is written to.
+    fn tell(&self) {
+        for (operation, place, seconds) in self.old.iter().take(LINES) {
+            log::warn!("{operation} of {place} has waited for {seconds} s");
+        }
+        if let Some((_, _, seconds)) = self.old.get(LINES) {
+            log::warn!("{} more have waited for {seconds} s or about that", self.old.len() - LINES);
+        }
+    }
+}
+
 /// What `/proc` says of a thread; `None` if there is no such thread.
 fn status_of(thread: u32) -> Option<String> {
-    match fs::read_to_string(format!("/proc/{thread}/status")) {
-        Ok(status) => Some(status),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_gone(thread) => None,
-        // Another error tells nothing: it waits on.
+    // What is read into has room, and is not asked how long it is: that would be half of the system calls.
+    let mut status = String::with_capacity(STATUS_LEN);
+    let file = File::open(format!("/proc/{thread}/status"));
+    match file.and_then(|file| file.take(u64::MAX).read_to_string(&mut status)) {
+        Ok(_) => Some(status),
+        Err(_) if is_gone(thread) => None,
+        // The error tells nothing: it waits on.
         Err(_) => Some(String::new()),
     }
 }
@@ -234,7 +311,8 @@ mod tests {
             let id = callers.enter("read", thread, CiphertextPath::root());
             callers.leave(id);
         }
-        let waiting = callers.lock();
-        assert_eq!((waiting.requests.len(), waiting.turns.len()), (0, 0));
+        let mut waiting = callers.lock();
+        assert!(waiting.requests.is_empty() && waiting.turns.known() == 0);
+        assert_eq!(waiting.turns.next_new(|_| true), None);
     }
 }

@@ -18,12 +18,24 @@ pub(super) enum Wish {
     Gone,
 }
 
-impl Wish {
-    /// What a thread wants.
-    pub(super) fn of(thread: u32) -> Self {
-        status_of(thread).map_or(Self::Gone, |status| Self::read(&status))
-    }
+/// What a look at somebody who waits tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) wish: Wish,
+    /// The process that his thread is of, if that is to be known.
+    pub(super) process: Option<u32>,
+}
 
+impl Look {
+    /// Looks at a thread.
+    pub(super) fn at(thread: u32) -> Self {
+        let Some(status) = status_of(thread) else { return Self { wish: Wish::Gone, process: None } };
+        let process = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+        Self { wish: Wish::read(&status), process }
+    }
+}
+
+impl Wish {
     /// What `/proc/TID/status` says. Other signals than those that ask to end say nothing: programs send some to
     /// themselves all the time.
     fn read(status: &str) -> Self {
@@ -98,7 +110,8 @@ mod tests {
     #[test]
     fn a_thread_that_is_not_there_wants_nothing() {
         // Above the greatest number that Linux gives to threads.
-        assert_eq!(Wish::of(1 << 23), Wish::Gone);
-        assert_eq!(Wish::of(std::process::id()), Wish::Stay);
+        assert_eq!(Look::at(1 << 23), Look { wish: Wish::Gone, process: None });
+        let own = std::process::id();
+        assert_eq!(Look::at(own), Look { wish: Wish::Stay, process: Some(own) });
     }
 }
