@@ -46,6 +46,10 @@ pub(crate) struct Judge {
     /// For fairness: when a line last began something, and since when another has been able to.
     last_begin: BTreeMap<Line, u64>,
     able_since: BTreeMap<Line, u64>,
+    /// Objects on which something stalled lately, and until when that counts.
+    suspects: BTreeMap<u64, Time>,
+    /// Whether the last of a class to begin passed another object.
+    has_passed: PerClass<bool>,
     /// Of the step that is being looked at.
     out_of_turn: u64,
     sheds: u64,
@@ -83,6 +87,8 @@ impl Judge {
             steps: 0,
             last_begin: BTreeMap::new(),
             able_since: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            has_passed: PerClass::default(),
             out_of_turn: 0,
             sheds: 0,
             due: Vec::new(),
@@ -175,6 +181,7 @@ impl Judge {
                     place: 0,
                     arrived: now,
                     since: Time::ZERO,
+                    has_stalled: false,
                     stuck_at: None,
                     has_led: false,
                 };
@@ -229,6 +236,7 @@ impl Judge {
 
     pub(crate) fn begins(&mut self, job: Job, class: Class, now: Time) {
         self.ripen(now);
+        self.watches_stalls(now);
         assert!(self.jobs.remove(&job.serial), "{job:?} begins a second time");
         assert!(!self.delayed.contains_key(&job.serial), "{job:?} begins before its time");
         let flight = &self.waiting[&job.serial];
@@ -257,6 +265,9 @@ impl Judge {
     pub(crate) fn returned(&mut self, job: Job, outcome: &Outcome<Job>) {
         let flight = self.running.remove(&job.serial).unwrap();
         self.forget_key(&flight);
+        if !flight.has_stalled {
+            self.suspects.remove(&job.object);
+        }
         if let Outcome::Done(_) = outcome {
             let pages = job.key * 32..(job.key + 1) * 32;
             let reads = matches!(flight.job.class, Class::Hot | Class::Demand | Class::Background);
@@ -348,6 +359,7 @@ impl Judge {
     /// Looks at what a step has left behind.
     pub(crate) fn looks(&mut self, plan: &Plan<Toy>, now: Time) {
         self.ripen(now);
+        self.watches_stalls(now);
         self.watches_turns(now);
         self.failures.retain(|(.., until)| *until > now);
         let scouts = plan.counters().scouts - self.scouts;

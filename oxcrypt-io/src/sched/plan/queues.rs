@@ -1,7 +1,8 @@
 //! Flights that wait, by object and class, and who of them is next.
 //!
-//! Within a class the objects take turns; within an object the oldest flight is first. Nothing here is ever searched:
-//! each question the plan asks has an index of its own, which [`refile`](Queues::refile) keeps.
+//! Within a class the objects take turns, and every other turn passes those that are suspect; within an object the oldest
+//! flight is first. Nothing here is ever searched: each question the plan asks has an index of its own, which
+//! [`refile`](Queues::refile) keeps.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,6 +29,10 @@ pub(super) struct Queues {
     behind: BTreeMap<(ObjectId, Class, Place), FlightId>,
     /// Objects that may begin something, in the order of their turns.
     turns: PerClass<BTreeMap<Place, ObjectId>>,
+    /// Those of them that are not suspect.
+    sound: PerClass<BTreeMap<Place, ObjectId>>,
+    /// Whether the next turn is one of these, because the last was whoever came first.
+    sound_next: PerClass<bool>,
     /// Those of them on which nothing at all is stalled, by whether they are suspect and by their newest flight.
     untroubled: PerClass<BTreeMap<(bool, Place), ObjectId>>,
     suspects: Suspects,
@@ -67,6 +72,8 @@ impl Queues {
             waiting: BTreeMap::new(),
             behind: BTreeMap::new(),
             turns: PerClass::default(),
+            sound: PerClass::default(),
+            sound_next: PerClass::default(),
             untroubled: PerClass::default(),
             suspects,
             background: BTreeMap::new(),
@@ -136,10 +143,13 @@ impl Queues {
     /// Notes that a flight of `object` begins: the others of its class have their turns first now.
     pub(super) fn begin(&mut self, object: ObjectId, class: Class, place: Place) {
         self.counts[class].running += 1;
+        self.sound_next[class] =
+            self.turns[class].first_key_value().is_some_and(|(_, first)| *first == object);
         let line = self.objects.entry(object).or_default().line(class);
         line.running += 1;
         if let Some(turn) = line.turn.take() {
             self.turns[class].remove(&turn);
+            self.sound[class].remove(&turn);
         }
         self.remove(object, class, place);
     }
@@ -199,9 +209,10 @@ impl Queues {
         all
     }
 
-    /// The flight of `class` whose turn it is.
+    /// The flight of `class` whose turn it is. Every other time those that are suspect are passed.
     pub(super) fn next(&self, class: Class) -> Option<FlightId> {
-        let (_, object) = self.turns[class].first_key_value()?;
+        let sound = if self.sound_next[class] { self.sound[class].first_key_value() } else { None };
+        let (_, object) = sound.or_else(|| self.turns[class].first_key_value())?;
         self.line(*object, class).next().map(|(_, flight)| flight)
     }
 
@@ -288,8 +299,16 @@ impl Queues {
                 Some(turn) if !open => {
                     line.turn = None;
                     self.turns[class].remove(&turn);
+                    self.sound[class].remove(&turn);
                 }
                 _ => {}
+            }
+            if let Some(turn) = line.turn {
+                if suspect {
+                    self.sound[class].remove(&turn);
+                } else {
+                    self.sound[class].insert(turn, id);
+                }
             }
             let mut places = self.waiting.range((id, class, 0)..=(id, class, Place::MAX));
             let newest = if open && untroubled { places.next_back() } else { None };
@@ -362,6 +381,19 @@ mod tests {
         let (mut queues, places) = queues(Limits::default(), &flights);
         let order: Vec<_> = std::iter::from_fn(|| start(&mut queues, &places)).collect();
         assert_eq!(order, [10, 20, 30, 11, 31, 12]);
+    }
+
+    #[test]
+    fn every_other_turn_passes_the_suspects() {
+        let (mut queues, places) =
+            queues(Limits::default(), &[(1, 10), (2, 20), (3, 30), (4, 40), (5, 50), (1, 11)]);
+        for suspect in [1, 2, 3] {
+            queues.suspects.insert(ObjectId(suspect), Time::ZERO);
+            queues.refile(ObjectId(suspect));
+        }
+        let order: Vec<_> = std::iter::from_fn(|| start(&mut queues, &places)).collect();
+        assert_eq!(order, [10, 40, 20, 50, 30, 11]);
+        assert!(queues.sound.iter().all(BTreeMap::is_empty));
     }
 
     #[test]

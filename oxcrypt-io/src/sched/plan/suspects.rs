@@ -1,7 +1,7 @@
 //! Objects on which something has stalled lately.
 //!
 //! While storage hangs, readers of dead files come back again and again, and each time theirs are the newest requests.
-//! What is remembered here keeps them from taking all scouts from files that nobody has tried.
+//! What is remembered here keeps them from taking all scouts, and all turns, from files that nobody has tried.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;

@@ -20,6 +20,8 @@ pub(super) struct Flight {
     pub(super) arrived: Time,
     /// When it began.
     pub(super) since: Time,
+    /// Whether it has been seen to run for too long.
+    pub(super) has_stalled: bool,
     /// When it was last seen to wait for something that has stalled.
     pub(super) stuck_at: Option<u64>,
     /// Whether there was a moment at which it might have been given its turns.

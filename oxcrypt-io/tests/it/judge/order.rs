@@ -30,9 +30,28 @@ impl Judge {
                 other.job
             );
         }
-        if !self.is_its_turn(serial, now) {
-            self.out_of_turn += 1;
+        let (class, object) = flight.line();
+        let passed = self.passed(serial, now);
+        // Every other turn is for those that are not suspect.
+        let are_suspects = passed.iter().all(|passed| self.is_suspect(*passed, now));
+        let in_turn = are_suspects && !self.is_suspect(object, now) && !self.has_passed[class];
+        self.out_of_turn += u64::from(!passed.is_empty() && !in_turn);
+        self.has_passed[class] = passed.iter().any(|passed| *passed != object);
+    }
+
+    /// Takes note of what has run for too long.
+    pub(super) fn watches_stalls(&mut self, now: Time) {
+        for flight in self.running.values_mut() {
+            let stalled_at = flight.since + self.limits.stalls_after(flight.class);
+            if !flight.has_stalled && stalled_at <= now {
+                flight.has_stalled = true;
+                self.suspects.insert(flight.job.object, stalled_at + self.limits.suspicion);
+            }
         }
+    }
+
+    fn is_suspect(&self, object: u64, now: Time) -> bool {
+        self.suspects.get(&object).is_some_and(|until| *until > now)
     }
 
     /// Takes note of who waits for something that has stalled, and who may have been given turns.
@@ -81,22 +100,22 @@ impl Judge {
         now.since(flight.since) >= self.limits.stalls_after(flight.class)
     }
 
-    /// Whether it is the oldest of its object that may begin, and no other object has been able to for longer than since
-    /// this one's last.
-    fn is_its_turn(&self, serial: Serial, now: Time) -> bool {
+    /// The objects whose turn it is before this one: its own, where it is not the oldest of that which may begin, and others
+    /// that have been able to begin something since before this one's last.
+    fn passed(&self, serial: Serial, now: Time) -> BTreeSet<u64> {
         if self.waiting.len() > MANY {
-            return true;
+            return BTreeSet::new();
         }
         let flight = &self.waiting[&serial];
-        let line = flight.line();
+        let (line, place) = (flight.line(), flight.place);
         let last = self.last_begin.get(&line).copied().unwrap_or(0);
         let able = self.able_lines(now);
-        let mut overtaken = self.able_since.iter().filter(|(other, since)| {
+        let others = self.able_since.iter().filter(|(other, since)| {
             other.0 == line.0 && other.1 != line.1 && **since <= last && able.contains(other)
         });
-        let mut older =
-            self.waiting.values().filter(|other| other.line() == line && other.place < flight.place);
-        older.all(|older| !self.is_first(older, now)) && overtaken.next().is_none()
+        let older = self.waiting.values().filter(|other| other.line() == line && other.place < place);
+        let older = older.filter(|older| self.is_first(older, now)).map(|older| older.job.object);
+        others.map(|((_, object), _)| *object).chain(older).collect()
     }
 
     /// Whether a waiting operation certainly has its turns, or needs none.

@@ -1,8 +1,10 @@
 //! Storage that hangs in some files, or in all of them.
 
+use std::time::Duration;
+
 use oxcrypt_io::sched::plan::{Class, Limits, Outcome, Verdict};
 
-use crate::sim::{Does, returns_after};
+use crate::sim::{Does, Sim, returns_after};
 
 use super::{HOUR, MS, SECOND, close, dead_below, end, hot, longest, lookup, read, sim};
 
@@ -80,6 +82,81 @@ fn readers_who_come_back_to_600_dead_files_do_not_keep_a_new_one_waiting() {
     waits.sort_unstable();
     assert!(waits[waits.len() * 9 / 10] <= 5 * SECOND, "{waits:?}");
     end(sim);
+}
+
+#[test]
+fn no_more_files_that_never_answer_are_tried_than_there_are_threads_for_them() {
+    // One is asked for in the middle, and nothing tells it from the others: no order would find it wherever it stood.
+    let mut sim = sim(|_, _| Does::Hang);
+    for file in 0..601 {
+        sim.ask(&read(file, 0));
+    }
+    sim.run_for(119 * SECOND);
+    let limits = Limits::default();
+    assert_eq!(sim.running.len(), limits.demand_and_background + limits.reserve);
+    let last: Vec<_> = (585..601).map(|file| sim.begun_for(Class::Demand, file)).collect();
+    assert_eq!(last, [1; 16], "the scouts are for who asked last");
+    end(sim);
+}
+
+/// Readers who ask again whenever a read fails.
+struct Crowd {
+    sim: Sim,
+    dead: Vec<(u64, usize)>,
+}
+
+impl Crowd {
+    /// Files below `dead`, of which a read fails after a minute.
+    fn new(dead: u64) -> Self {
+        let fails = Does::Return(60 * SECOND, Outcome::TimedOut);
+        let sim = sim(move |job, _| if job.object < dead { fails.clone() } else { returns_after(MS) });
+        Self { sim, dead: Vec::new() }
+    }
+
+    fn arrives(&mut self, file: u64) {
+        self.dead.push((file, self.sim.ask(&read(file, 0))));
+    }
+
+    fn run_for(&mut self, duration: Duration) {
+        self.sim.run_for(duration);
+        for (file, reader) in &mut self.dead {
+            if self.sim.given.contains_key(reader) {
+                *reader = self.sim.ask(&read(*file, 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn regression_a_healthy_file_in_a_crowd_is_tried_before_dead_ones_are_again() {
+    let dead = 600;
+    for place in [0, 100, 300, 500, 550, 600] {
+        let mut crowd = Crowd::new(dead);
+        let (mut healthy, mut since) = (None, crowd.sim.now);
+        // All arrive within ten seconds.
+        for file in 0..=dead {
+            if file == place {
+                since = crowd.sim.now;
+                healthy = Some(crowd.sim.ask(&read(1_000, 0)));
+            }
+            if file < dead {
+                crowd.arrives(file);
+            }
+            crowd.run_for(16 * MS);
+        }
+        let mut healthy = healthy.unwrap();
+        let answered = loop {
+            match crowd.sim.given.get(&healthy) {
+                Some(given) if given.verdict == Verdict::Done => break given.at,
+                Some(_) => healthy = crowd.sim.ask(&read(1_000, 0)),
+                None => crowd.run_for(SECOND),
+            }
+            assert!(crowd.sim.now.since(since) < HOUR);
+        };
+        // In each minute 168 and some scouts are tried, so all of them are within the fourth.
+        let waited = answered.since(since);
+        assert!(waited <= 4 * 60 * SECOND, "asked for as number {place}, answered after {waited:?}");
+    }
 }
 
 #[test]
