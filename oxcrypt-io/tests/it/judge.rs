@@ -52,7 +52,7 @@ pub(crate) struct Judge {
     has_passed: PerClass<bool>,
     /// Of the step that is being looked at.
     out_of_turn: u64,
-    sheds: u64,
+    sheds: BTreeSet<Serial>,
     due: Vec<Reply>,
     scouts: u64,
 }
@@ -90,7 +90,7 @@ impl Judge {
             suspects: BTreeMap::new(),
             has_passed: PerClass::default(),
             out_of_turn: 0,
-            sheds: 0,
+            sheds: BTreeSet::new(),
             due: Vec::new(),
             scouts: 0,
         }
@@ -322,13 +322,12 @@ impl Judge {
             ),
             Verdict::Stale => {
                 let shed = !(patient || due || asked.deadline.is_due(given.at));
-                assert!(ask.stale && (!shed || self.sheds > 0 || self.is_full()));
-                self.sheds += u64::from(shed);
+                assert!(ask.stale);
+                if shed {
+                    self.sheds.extend(self.to_shed(reply));
+                }
             }
-            Verdict::Shed => {
-                assert!(self.sheds > 0 || self.is_full(), "{reply} is shed from a queue that is not full");
-                self.sheds += 1;
-            }
+            Verdict::Shed => self.sheds.extend(self.to_shed(reply)),
             Verdict::Drained => assert!(self.drained),
             Verdict::Cancelled(_) => {}
         }
@@ -366,7 +365,8 @@ impl Judge {
         self.scouts += scouts;
         assert!(scouts <= 1, "two scouts in a step");
         assert!(self.out_of_turn <= scouts, "somebody was served out of turn who was no scout");
-        (self.out_of_turn, self.sheds) = (0, 0);
+        self.out_of_turn = 0;
+        self.sheds.clear();
         for reply in std::mem::take(&mut self.due) {
             assert!(!self.open.contains(&reply), "{reply} is owed an answer");
         }

@@ -1,6 +1,6 @@
 //! What holds after each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oxcrypt_io::clock::Time;
 use oxcrypt_io::sched::plan::{Class, PerClass, Plan};
@@ -8,7 +8,7 @@ use oxcrypt_io::sched::plan::{Class, PerClass, Plan};
 use crate::sim::Toy;
 
 use super::flight::Flight;
-use super::{Judge, Line};
+use super::{Judge, Line, Reply, Serial};
 
 impl Judge {
     /// No more runs than there are slots, and no more waits than may.
@@ -121,8 +121,34 @@ impl Judge {
             .filter_map(|asked| asked.ask.kernel)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.queued[Class::Background] > self.limits.background_queue || self.bounded() > self.limits.queue
+    /// The operation for which a request is shed from a full queue, if that is not known from others who waited for it: the
+    /// oldest that is read ahead, or else the newest of an object of which none has more.
+    pub(super) fn to_shed(&self, reply: Reply) -> Option<Serial> {
+        let flights = &self.asks[reply].flights;
+        if flights.iter().any(|serial| self.sheds.contains(serial)) {
+            return None;
+        }
+        let mut counts: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
+        let bounded = |class| !matches!(class, Class::Background | Class::Close);
+        for flight in self.waiting.values().filter(|flight| bounded(flight.class)) {
+            let (count, newest) = counts.entry(flight.job.object).or_default();
+            (*count, *newest) = (*count + 1, flight.place.max(*newest));
+        }
+        let most = counts.values().map(|(count, _)| *count).max();
+        let ahead = self.waiting.values().filter(|flight| flight.class == Class::Background);
+        let oldest = ahead.map(|flight| flight.place).min();
+        let is_one_too_many = |serial: &&Serial| {
+            let Some(flight) = self.waiting.get(serial) else { return false };
+            if flight.class == Class::Background {
+                self.queued[Class::Background] > self.limits.background_queue && Some(flight.place) == oldest
+            } else {
+                let held = counts.get(&flight.job.object);
+                self.bounded() > self.limits.queue && held.copied() == most.map(|most| (most, flight.place))
+            }
+        };
+        let shed = flights.iter().find(is_one_too_many).copied();
+        assert!(shed.is_some(), "{reply} is shed, and others should be, or nobody");
+        shed
     }
 
     /// Flights that wait and count towards the bound.
