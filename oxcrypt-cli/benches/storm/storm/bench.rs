@@ -80,13 +80,13 @@ fn measure(options: &Options, subject: &Subject, storage: &Storage) -> std::io::
         let mut storm = Storm::new(readers);
         for _ in 0..options.rounds {
             let idle = phase(&mut probers, options.samples);
-            storm.idle_usage = storm.idle_usage.max(served.usage().unwrap_or_default());
+            storm.idle_usage = storm.idle_usage.max(served.usage()?);
             let from = if readers > LARGE { options.small_files() } else { next_file };
             let mut blocked = Blocked::start(storage, &served, from..from + readers);
             next_file += if readers > LARGE { 0 } else { readers };
             storm.held = storm.held.max(storage.held());
             let hot = phase(&mut probers, options.samples);
-            storm.usage = storm.usage.max(served.usage().unwrap_or_default());
+            storm.usage = storm.usage.max(served.usage()?);
             blocked.end(&mut storm);
             for ((row, idle), hot) in storm.rows.iter_mut().zip(&idle).zip(&hot) {
                 row.add(idle, hot);

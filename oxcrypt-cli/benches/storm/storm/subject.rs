@@ -142,9 +142,10 @@ impl Served {
         Mount::at(&self.place)?.controls()
     }
 
-    /// What the program costs now.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        Usage::of(self.process.id())
+    /// What the program costs now. An error if it has ended.
+    pub(crate) fn usage(&self) -> io::Result<Usage> {
+        let usage = Usage::of(self.process.id());
+        usage.ok_or_else(|| io::Error::other("the program behind the mount is not there any more"))
     }
 }
 
