@@ -15,14 +15,17 @@ use super::read::Patience;
 use super::resident::ResidentFile;
 use super::unsaved::Base;
 use crate::cache::{ClearChunk, ContentId};
-use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
+use crate::chunk::{ChunkIndex, Layout, PAYLOAD_LEN};
 use crate::cleartext::Cleartext;
 use crate::error::{Error, Result};
 use crate::probe::Probe;
 
 /// A range of a file of which memory holds a part. Nothing here can block on storage. `Debug` shows numbers only.
 pub struct Assembly {
-    content: Content,
+    content: ContentId,
+    layout: Layout,
+    /// Whether the header was still to be read.
+    is_unvouched: bool,
     offset: u64,
     plan: Plan,
     /// Those that memory has, from the plan's first chunk on.
@@ -46,7 +49,8 @@ impl ResidentFile {
     #[must_use]
     pub fn begin(&self, offset: u64, len: usize) -> Option<Assembly> {
         let (content, plan, held) = self.look(offset, len).ok()?;
-        Some(Assembly { content, offset, plan, held })
+        let (layout, is_unvouched) = (content.layout, content.is_unvouched());
+        Some(Assembly { content: content.id, layout, is_unvouched, offset, plan, held })
     }
 }
 
@@ -54,7 +58,7 @@ impl Assembly {
     /// The state of the content that it is made of.
     #[must_use]
     pub fn content(&self) -> ContentId {
-        self.content.id
+        self.content
     }
 
     /// The chunks that are missing, in order. Where only the header is, which no chunk is kept without, that is the
@@ -62,7 +66,7 @@ impl Assembly {
     pub fn missing(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         let missing = (self.plan.start.0..).zip(&self.held);
         let missing = missing.filter(|(_, held)| held.is_none()).map(|(index, _)| ChunkIndex(index));
-        let unvouched = self.held.iter().all(Option::is_some) && self.content.is_unvouched();
+        let unvouched = self.held.iter().all(Option::is_some) && self.is_unvouched;
         unvouched.then_some(self.plan.start).into_iter().chain(missing)
     }
 
@@ -76,7 +80,7 @@ impl Assembly {
     /// That of the first chunk of the range that could not be read, as [`File::read_at`].
     #[must_use]
     pub fn finish(&self, blocks: &[Arc<Block>]) -> Probe<Result<Cleartext, Arc<Error>>> {
-        if blocks.iter().any(|block| block.content != self.content.id) {
+        if blocks.iter().any(|block| block.content != self.content) {
             return Probe::Absent;
         }
         let mut chunks = Vec::with_capacity(self.held.len());
@@ -89,7 +93,7 @@ impl Assembly {
         }
         let mut bytes = Cleartext::zeroed(self.plan.len);
         let mut rest = &mut *bytes;
-        for (span, chunk) in self.content.spans(self.offset, self.plan.len).zip(chunks) {
+        for (span, chunk) in self.layout.spans(self.offset, self.plan.len as u64).zip(chunks) {
             let Some((part, next)) = rest.split_at_mut_checked(span_len(span)) else { return Probe::Absent };
             copy_span(chunk, span, part);
             rest = next;

@@ -66,7 +66,7 @@ impl ResidentFile {
         state.losses += 1;
         let mut unsaved = std::mem::take(&mut state.unsaved);
         match unsaved.before_cut.take() {
-            Some(uncut) => state.content = uncut,
+            Some(uncut) => state.content = *uncut,
             None => state.unsaved.take_cut_chunk(&mut unsaved, state.content.valid),
         }
         self.budget.give_back(unsaved.bytes());

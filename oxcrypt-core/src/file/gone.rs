@@ -12,7 +12,7 @@ impl ResidentFile {
     pub(crate) fn went(&self, known: Option<NodeAttributes>) {
         let mut state = self.state_mut();
         let known = state.when_gone(known);
-        state.gone = Some(known);
+        state.gone = Some(Box::new(known));
     }
 
     /// What a file that is gone is like. `known` serves where nobody has taken note of that yet.
@@ -40,7 +40,7 @@ impl ResidentFile {
         gone.accessed = change.accessed.or(gone.accessed);
         // What was set before, or written, is part of that now.
         (state.unsaved.later, state.unsaved.written) = (None, None);
-        state.gone = Some(gone);
+        state.gone = Some(Box::new(gone));
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl ResidentFile {
     pub(super) fn settle_unseen(&self) {
         let mut state = self.state_mut();
         let gone = state.as_written(state.when_gone(None));
-        state.gone = Some(gone);
+        state.gone = Some(Box::new(gone));
         (state.unsaved.is_unasked, state.unsaved.later) = (false, None);
         // Somebody may have written on meanwhile.
         if !state.is_unsaved() {
@@ -69,6 +69,6 @@ impl State {
             owner: None,
             torn: self.content.torn,
         };
-        self.gone.clone().or(known).unwrap_or(from_content)
+        self.gone.as_deref().cloned().or(known).unwrap_or(from_content)
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct State {
     /// Reads of storage under way.
     pub(super) flights: Vec<Arc<Flight>>,
     /// What the file is like, apart from what is unsaved, since it has no name any more.
-    pub(super) gone: Option<NodeAttributes>,
+    pub(super) gone: Option<Box<NodeAttributes>>,
 }
 
 /// A read of storage that has begun, with the content as it was then.

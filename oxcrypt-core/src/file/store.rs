@@ -368,7 +368,7 @@ impl ResidentFile {
     }
 
     fn to_set_later(&self) -> Option<Attributes> {
-        self.state().unsaved.later.clone()
+        self.state().unsaved.later.as_deref().cloned()
     }
 
     /// Everything is stored, in the file that storage describes, and what was to be set then is.
@@ -377,7 +377,7 @@ impl ResidentFile {
         let state = &mut *state;
         state.unsaved.is_unasked = false;
         // Something else may have been set meanwhile.
-        state.unsaved.later.take_if(|later| Some(&*later) == set);
+        state.unsaved.later.take_if(|later| Some(&**later) == set);
         state.content.modified = metadata.modified;
         if state.is_unsaved() {
             // Somebody has written on meanwhile.

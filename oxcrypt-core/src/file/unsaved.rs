@@ -17,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Attributes;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
-/// The changes of one file, to be stored.
+/// The changes of one file, to be stored. Every file has this as long as it is open, and most never more than nothing, so
+/// what is seldom there lies elsewhere.
 #[derive(Default)]
 pub(super) struct Unsaved {
     /// Whole chunks, zeros where nothing was written, by their number.
@@ -27,14 +28,14 @@ pub(super) struct Unsaved {
     /// Storage has more than counts, and is to be cut before anything is written behind that.
     pub(super) needs_cut: bool,
     /// What storage has, where it has not been cut yet as the file was.
-    pub(super) before_cut: Option<Content>,
+    pub(super) before_cut: Option<Box<Content>>,
     /// The chunk in which storage is cut, or is to be: there it counts once it is stored again.
     pub(super) cut_chunk: Option<u64>,
     /// Something was stored, and storage has not been asked since which file that was.
     pub(super) is_unasked: bool,
     /// What was set on purpose and storing would undo, to be set once all chunks are stored: times, and a mode with bits
     /// that a host takes from a file that is written to.
-    pub(super) later: Option<Attributes>,
+    pub(super) later: Option<Box<Attributes>>,
     /// When the file was last written to.
     pub(super) written: Option<SystemTime>,
     /// Why storing failed, until it succeeds: nothing more is taken meanwhile.
@@ -129,7 +130,7 @@ impl Unsaved {
     /// Keeps what storage has before it is cut, if that is whole.
     fn keep_uncut(&mut self, uncut: Content, was_cut: Option<u64>) {
         if self.needs_cut && self.before_cut.is_none() && was_cut.is_none() {
-            self.before_cut = Some(uncut);
+            self.before_cut = Some(Box::new(uncut));
         }
     }
 
@@ -149,7 +150,7 @@ impl Unsaved {
         if let Some(later) = &mut self.later {
             later.modified = None;
         }
-        self.later.take_if(|later| *later == Attributes::default());
+        self.later.take_if(|later| **later == Attributes::default());
     }
 
     /// The refusal of everything that would add to what cannot be stored.
@@ -366,7 +367,7 @@ impl ResidentFile {
         }
         let later = state.unsaved.later.get_or_insert_default();
         let former = mem::replace(&mut later.mode, mode);
-        state.unsaved.later.take_if(|later| *later == Attributes::default());
+        state.unsaved.later.take_if(|later| **later == Attributes::default());
         former
     }
 

@@ -30,6 +30,7 @@ mod alarms;
 mod answers;
 mod census;
 mod class;
+mod crowd;
 mod dispatch;
 mod failures;
 mod flight;
@@ -55,6 +56,7 @@ pub use request::{
 };
 
 use alarms::{Alarm, Alarms};
+use crowd::Crowd;
 use failures::Failures;
 use flight::{Flight, Flights, State, Wait};
 use held::Held;
@@ -68,7 +70,8 @@ use waiter::{Seat, Waiter, hull};
 pub struct Plan<W: Work> {
     limits: Limits,
     last_waiter: u64,
-    waiters: BTreeMap<WaiterId, Waiter<W>>,
+    /// Boxed: half of what is in a sorted map is room for more.
+    waiters: BTreeMap<WaiterId, Box<Waiter<W>>>,
     flights: Flights<W>,
     queues: Queues,
     turns: Turns,
@@ -267,7 +270,7 @@ impl<W: Work> Plan<W> {
         for (time, alarm) in waiter.alarms(id) {
             self.alarms.set(time, alarm);
         }
-        self.waiters.insert(id, waiter);
+        self.waiters.insert(id, Box::new(waiter));
     }
 
     /// Joins the operation that does the same, or queues one. Returns whether it has begun.
@@ -309,7 +312,7 @@ impl<W: Work> Plan<W> {
         }
         let id = self.flights.next_id();
         let (key, pages, job) = (part.key, part.pages, part.job);
-        let (turns, waiters) = (order.turns.clone(), BTreeSet::from([waiter]));
+        let (turns, waiters) = (order.turns.clone(), Crowd::One(waiter));
         let state = State::Waiting { job, wait: Wait::Time(Time::ZERO) };
         self.flights.insert(id, Flight { object, class, key, pages, turns, waiters, state });
         self.begin_waiting(id, order.not_before);

@@ -37,7 +37,7 @@ pub(super) enum Key {
 #[derive(Clone)]
 pub(super) enum Value {
     Node(Arc<Node>),
-    Attributes(NodeAttributes),
+    Attributes(Box<NodeAttributes>),
     List(Arc<Listing>),
     Entries(Arc<[Seen]>),
     Target(LinkTarget),

@@ -1,11 +1,10 @@
 //! How requests are answered, each once, and what becomes of their operations then.
 
-use std::collections::BTreeSet;
-
 use crate::clock::Time;
 
 use super::alarms::Alarm;
 use super::class::Class;
+use super::crowd::Crowd;
 use super::held::Held;
 use super::request::{Action, Answer, FlightId, Verdict, WaiterId, Work};
 use super::{Plan, Seat, State, Wait, Waiter};
@@ -34,8 +33,8 @@ impl<W: Work> Plan<W> {
 
     /// Answers all who wait for a flight that is one too many. It has not begun, so it is gone then.
     pub(super) fn shed(&mut self, id: FlightId, now: Time, out: &mut Vec<Action<W>>) {
-        let waiters = self.flights.get_mut(id).map(|flight| flight.waiters.clone()).unwrap_or_default();
-        for waiter in waiters {
+        let waiters = self.flights.get_mut(id).map(|flight| flight.waiters.clone());
+        for waiter in waiters.iter().flat_map(Crowd::iter) {
             let stale = self.waiters.get(&waiter).is_some_and(|waiter| waiter.stale_at.is_some());
             self.counters.shed += 1;
             self.dismiss_late(waiter, if stale { Verdict::Stale } else { Verdict::Shed }, now, out);
@@ -46,7 +45,7 @@ impl<W: Work> Plan<W> {
     pub(super) fn deliver(
         &mut self,
         flight: FlightId,
-        waiters: &BTreeSet<WaiterId>,
+        waiters: &Crowd,
         value: W::Value,
         out: &mut Vec<Action<W>>,
     ) {
@@ -58,7 +57,7 @@ impl<W: Work> Plan<W> {
     }
 
     /// Gives an error to all who wait for a value.
-    pub(super) fn fail(&mut self, waiters: &BTreeSet<WaiterId>, value: W::Value, out: &mut Vec<Action<W>>) {
+    pub(super) fn fail(&mut self, waiters: &Crowd, value: W::Value, out: &mut Vec<Action<W>>) {
         let Some((last, others)) = split_last(waiters) else { return out.push(Action::DropValue(value)) };
         for waiter in others {
             self.dismiss(waiter, Verdict::Failed, vec![value.clone()], out);
@@ -84,7 +83,7 @@ impl<W: Work> Plan<W> {
         mut values: Vec<W::Value>,
         out: &mut Vec<Action<W>>,
     ) {
-        let Some(waiter) = self.waiters.remove(&id) else { return };
+        let Some(waiter) = self.waiters.remove(&id).map(|waiter| *waiter) else { return };
         for (time, alarm) in waiter.alarms(id) {
             self.alarms.unset(time, alarm);
         }
@@ -137,7 +136,7 @@ impl<W: Work> Plan<W> {
     /// only closing is done for its own sake.
     fn leave(&mut self, waiter: WaiterId, id: FlightId, out: &mut Vec<Action<W>>) {
         let Some(flight) = self.flights.get_mut(id) else { return };
-        flight.waiters.remove(&waiter);
+        flight.waiters.remove(waiter);
         if flight.has_begun() || flight.class == Class::Close || !flight.waiters.is_empty() {
             return;
         }
@@ -167,7 +166,7 @@ impl<W: Work> Plan<W> {
 }
 
 /// The last of them, and the others in order.
-fn split_last(waiters: &BTreeSet<WaiterId>) -> Option<(WaiterId, impl Iterator<Item = WaiterId> + '_)> {
-    let last = *waiters.last()?;
-    Some((last, waiters.range(..last).copied()))
+fn split_last(waiters: &Crowd) -> Option<(WaiterId, impl Iterator<Item = WaiterId> + '_)> {
+    let mut all = waiters.iter();
+    Some((all.next_back()?, all))
 }

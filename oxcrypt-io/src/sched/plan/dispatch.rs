@@ -141,13 +141,13 @@ impl<W: Work> Plan<W> {
             }
             Outcome::Failed(value) => self.fail(&flight.waiters, value, out),
             Outcome::TimedOut => {
-                for waiter in flight.waiters {
+                for waiter in flight.waiters.iter() {
                     self.run_out(waiter, now, out);
                 }
             }
             Outcome::Panicked => {
                 self.counters.panicked += 1;
-                for waiter in flight.waiters {
+                for waiter in flight.waiters.iter() {
                     self.dismiss(waiter, Verdict::Panicked, Vec::new(), out);
                 }
             }
@@ -223,11 +223,11 @@ impl<W: Work> Plan<W> {
         let (object, class) = (flight.object, flight.class);
         let stalls_at = now + self.limits.stalls_after(class);
         let Some((job, place)) = flight.begin(slot, now, stalls_at) else { return };
-        for waiter in &flight.waiters {
-            let Some(waiting) = self.waiters.get_mut(waiter) else { continue };
+        for waiter in flight.waiters.iter() {
+            let Some(waiting) = self.waiters.get_mut(&waiter) else { continue };
             waiting.begun = true;
             if let Some(held) = &mut self.held {
-                held.begin(object, *waiter);
+                held.begin(object, waiter);
             }
         }
         self.queues.begin(object, class, place);

@@ -1,15 +1,16 @@
 //! An operation, from when somebody wants it until storage returns it.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::ops::Range;
 
 use crate::clock::Time;
 
 use super::class::Class;
+use super::crowd::Crowd;
 use super::queues::Place;
-use super::request::{FlightId, Hold, ObjectId, TurnId, WaiterId, Work};
+use super::request::{FlightId, Hold, ObjectId, TurnId, Work};
 use super::slots::Slot;
 
 /// One operation and those who wait for it.
@@ -19,7 +20,7 @@ pub(super) struct Flight<W: Work> {
     pub(super) key: Option<W::Key>,
     pub(super) pages: Range<u64>,
     pub(super) turns: Vec<(TurnId, Hold)>,
-    pub(super) waiters: BTreeSet<WaiterId>,
+    pub(super) waiters: Crowd,
     pub(super) state: State<W::Job>,
 }
 
@@ -85,7 +86,8 @@ impl<W: Work> Flight<W> {
 /// All flights, and where to join them.
 pub(super) struct Flights<W: Work> {
     last: u64,
-    all: HashMap<FlightId, Flight<W>>,
+    /// Boxed: a table has room for more than there are, and has that twice while it grows.
+    all: HashMap<FlightId, Box<Flight<W>>>,
     keys: HashMap<(ObjectId, W::Key), FlightId>,
 }
 
@@ -103,7 +105,7 @@ impl<W: Work> Flights<W> {
         if let Some(key) = &flight.key {
             self.keys.insert((flight.object, key.clone()), id);
         }
-        self.all.insert(id, flight);
+        self.all.insert(id, Box::new(flight));
     }
 
     /// The flight to join: a change only if it has not begun, because what it does was settled then.
@@ -114,7 +116,7 @@ impl<W: Work> Flights<W> {
     }
 
     pub(super) fn get_mut(&mut self, id: FlightId) -> Option<&mut Flight<W>> {
-        self.all.get_mut(&id)
+        self.all.get_mut(&id).map(Box::as_mut)
     }
 
     pub(super) fn remove(&mut self, id: FlightId) -> Option<Flight<W>> {
@@ -127,11 +129,11 @@ impl<W: Work> Flights<W> {
                 entry.remove();
             }
         }
-        Some(flight)
+        Some(*flight)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (FlightId, &Flight<W>)> {
-        self.all.iter().map(|(id, flight)| (*id, flight))
+        self.all.iter().map(|(id, flight)| (*id, &**flight))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -335,6 +335,8 @@ impl Object {
     fn line(&mut self, class: Class) -> &mut Line {
         let known = self.lines.iter().position(|line| line.class == class);
         let index = known.unwrap_or_else(|| {
+            // Most objects never have another one.
+            self.lines.reserve_exact(1);
             self.lines.push(Line {
                 class,
                 waiting: 0,

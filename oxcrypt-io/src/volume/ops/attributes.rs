@@ -23,8 +23,10 @@ impl Volume {
             Key::Attributes,
             self.shared.options.deadlines.attributes,
             move |store| store.vault.resident().attributes(&stale, store.born).ready(),
-            move |store| outcome(store.vault.attributes(&about, store.now()), Value::Attributes),
-            |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
+            move |store| {
+                outcome(store.vault.attributes(&about, store.now()), |told| Value::Attributes(Box::new(told)))
+            },
+            |value| if let Value::Attributes(attributes) = value { Some(*attributes) } else { None },
         )
     }
 

@@ -20,9 +20,11 @@ impl Volume {
             move |store| {
                 let now = store.now();
                 let set = store.vault.set_attributes(&about, &change, now);
-                outcome(set.and_then(|()| store.vault.attributes(&about, now)), Value::Attributes)
+                outcome(set.and_then(|()| store.vault.attributes(&about, now)), |told| {
+                    Value::Attributes(Box::new(told))
+                })
             },
-            |value| if let Value::Attributes(attributes) = value { Some(attributes) } else { None },
+            |value| if let Value::Attributes(attributes) = value { Some(*attributes) } else { None },
         )
     }
 }

@@ -1,0 +1,88 @@
+//! What those who wait take of memory, in bytes: a process of its own, because it counts all that is allocated.
+#![cfg(not(shuttle))]
+#![expect(clippy::unwrap_used, reason = "a failed test is to panic")]
+
+use std::alloc::System;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, Gate, MemoryStorage, Method, Verdict};
+use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::unlock::{Locked, Passphrase};
+use oxcrypt_core::{DirId, Name, VaultOptions};
+use oxcrypt_io::clock::ManualClock;
+use oxcrypt_io::sched::plan::Limits;
+use oxcrypt_io::volume::{OpenFile, Volume, VolumeOptions};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// One test at a time: each counts what the process allocates.
+static TURN: Mutex<()> = Mutex::new(());
+
+struct House {
+    volume: Volume,
+    gate: Arc<Gate>,
+}
+
+impl House {
+    /// So many files of this length, whose content storage does not give.
+    fn new(files: usize, len: usize) -> Self {
+        let storage = MemoryStorage::default();
+        let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
+        for number in 0..files {
+            let path = builder.file(&DirId::root(), &name(number), &vec![1; len]).unwrap();
+            let modified = Attributes { modified: Some(SystemTime::UNIX_EPOCH), ..Attributes::default() };
+            storage.set_attributes(&path, &modified).unwrap();
+        }
+        let storage = Arc::new(FaultyStorage::new(&storage));
+        let locked = Locked::read(Arc::clone(&storage) as _).unwrap();
+        let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let volume = Volume::start(Arc::new(vault), VolumeOptions::default(), clock).unwrap();
+        let gate = Arc::new(Gate::default());
+        let held = Arc::clone(&gate);
+        storage.on_call(move |call| {
+            if call.method == Method::ReadAt { Verdict::Hold(Arc::clone(&held)) } else { Verdict::Pass }
+        });
+        Self { volume, gate }
+    }
+
+    /// Opens all of them and reads a page of each.
+    fn read_all(&self, files: usize) -> Vec<Arc<OpenFile>> {
+        let root = self.volume.vault().root();
+        let open = (0..files).map(|number| {
+            let node = self.volume.lookup(&root, &Name::new(&name(number)).unwrap()).wait().unwrap();
+            let file = self.volume.open(&node).wait().unwrap();
+            assert!(self.volume.read(&file, 0, 4_096).then(|_| ()).is_some(), "it is not known");
+            file
+        });
+        let open = open.collect();
+        self.gate.wait_for(files.min(Limits::default().demand_and_background));
+        open
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("file {number}")
+}
+
+fn allocated() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
+
+#[test]
+fn a_file_that_is_open_and_a_read_of_it_that_waits_take_less_than_three_kilobytes() {
+    // Just after the tables of all this have grown, when they have the most room that is not used.
+    const FILES: usize = 4_000;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let house = House::new(FILES, 100);
+    let before = allocated();
+    let open = house.read_all(FILES);
+    let each = (allocated() - before) / FILES;
+    house.gate.open();
+    drop(open);
+    assert!(each < 3_000, "{each} bytes");
+}
