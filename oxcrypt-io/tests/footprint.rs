@@ -86,3 +86,17 @@ fn a_file_that_is_open_and_a_read_of_it_that_waits_take_less_than_three_kilobyte
     drop(open);
     assert!(each < 3_000, "{each} bytes");
 }
+
+#[test]
+fn the_first_read_of_a_file_holds_a_buffer_for_no_more_than_is_wanted_while_it_hangs() {
+    const CHUNK: usize = 32_768;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let files = Limits::default().demand_and_background;
+    let house = House::new(files, 4 * CHUNK);
+    let before = allocated();
+    let open = house.read_all(files);
+    let each = (allocated() - before) / files;
+    house.gate.open();
+    drop(open);
+    assert!(each < CHUNK + 6_000, "{each} bytes");
+}

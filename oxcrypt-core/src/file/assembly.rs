@@ -61,6 +61,12 @@ impl Assembly {
         self.content
     }
 
+    /// Whether nobody had read anything of this state of the content, not even the header.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.is_unvouched
+    }
+
     /// The chunks that are missing, in order. Where only the header is, which no chunk is kept without, that is the
     /// first chunk of the range, or the one that would be.
     pub fn missing(&self) -> impl Iterator<Item = ChunkIndex> + '_ {

@@ -94,6 +94,10 @@ impl File {
         if with_header {
             range.start = 0;
         }
+        if cipher.is_none() && !with_header {
+            // Before there is a buffer for the chunks: where the header hangs, nothing else is held.
+            self.cipher(content, cipher, patience)?;
+        }
         let handle = self.shared.handle();
         self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
             read_exactly(&*handle, range.start, ciphertext, patience)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Deadline;
 use crate::sched::plan::Class;
 
-use super::ops::read::{BLOCK_LEN, block};
+use super::ops::read::{BLOCK_LEN, block, chunks_of};
 use super::question::{Ask, object};
 use super::{OpenFile, Shared};
 
@@ -63,7 +63,7 @@ impl Shared {
             let ask = Ask::new(
                 Class::Background,
                 object(file.node()),
-                vec![block(file, assembly.content(), number)],
+                vec![block(file, assembly.content(), number, chunks_of(number))],
                 Deadline::NEVER,
             );
             self.scheduler.submit(ask.request(Box::new(|_| ())));

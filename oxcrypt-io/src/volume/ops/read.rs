@@ -1,5 +1,6 @@
 //! Reading a range of a file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use oxcrypt_core::chunk::PAYLOAD_LEN;
@@ -58,7 +59,7 @@ impl Volume {
         if let Some(bytes) = self.read_at_hand(&wanted, &assembly) {
             return Question::known(bytes);
         }
-        Question::open(self.shared.read_blocks(wanted, assembly))
+        Question::open(self.shared.read_blocks(wanted, assembly, true))
     }
 
     /// Reads on this thread what the host promises to have at hand, if that is not much.
@@ -81,24 +82,49 @@ impl Volume {
 }
 
 impl Shared {
-    /// Reads the blocks that are missing, and puts the range together.
-    fn read_blocks(self: &Arc<Self>, wanted: Wanted, assembly: Assembly) -> Pending<Cleartext> {
-        let mut blocks: Vec<_> = assembly.missing().map(|chunk| chunk.0 / BLOCK_CHUNKS).collect();
-        blocks.dedup();
-        let parts = blocks.into_iter().map(|number| block(&wanted.file, assembly.content(), number));
+    /// Reads the blocks that are missing, and puts the range together. The `first` time, of a file that nobody has read and
+    /// where storage may hang, they end with what is wanted: each read that hangs holds a buffer. Whoever joins it for
+    /// something else asks once more then, for all of the block.
+    fn read_blocks(self: &Arc<Self>, wanted: Wanted, assembly: Assembly, first: bool) -> Pending<Cleartext> {
+        let in_part = first && assembly.is_unread() && self.store.vault.habits().may_block;
+        let mut blocks: Vec<Range<u64>> = Vec::new();
+        for chunk in assembly.missing() {
+            match blocks.last_mut() {
+                Some(last) if last.start / BLOCK_CHUNKS == chunk.0 / BLOCK_CHUNKS => last.end = chunk.0 + 1,
+                _ => blocks.push(chunk.0..chunk.0 + 1),
+            }
+        }
+        let parts = blocks.into_iter().map(|chunks| {
+            let number = chunks.start / BLOCK_CHUNKS;
+            // The header comes along with the first chunk.
+            let start = if number == 0 { 0 } else { chunks.start };
+            let chunks = if in_part { start..chunks.end } else { chunks_of(number) };
+            block(&wanted.file, assembly.content(), number, chunks)
+        });
         let ask = wanted.ask(parts.collect());
-        let shared = Arc::clone(self);
         let finish = move |settled: Settled<Value>| match wanted.put_together(&assembly, settled) {
             Probe::Ready(answer) => {
                 if let Ok(bytes) = &answer {
-                    shared.read_ahead(&wanted.file, wanted.offset, bytes.len());
+                    wanted.file.shared.read_ahead(&wanted.file, wanted.offset, bytes.len());
                 }
                 Step::Done(answer)
             }
+            Probe::Absent if first => Arc::clone(&wanted.file.shared).read_rest(wanted),
             // Somebody has changed the file meanwhile. Reading all of the range at once takes it as it is then.
-            Probe::Absent => Step::Again(Box::new(shared.read_alone(&wanted))),
+            Probe::Absent => Step::Again(Box::new(wanted.file.shared.read_alone(&wanted))),
         };
         Pending { shared: Arc::clone(self), ask, finish: Box::new(finish) }
+    }
+
+    /// Reads again of which somebody else has read a part.
+    fn read_rest(self: &Arc<Self>, wanted: Wanted) -> Step<Cleartext> {
+        let Some(assembly) = wanted.file.resident().begin(wanted.offset, wanted.len) else {
+            return Step::Again(Box::new(self.read_alone(&wanted)));
+        };
+        match assembly.finish(&[]) {
+            Probe::Ready(bytes) if !assembly.is_unread() => Step::Done(bytes.map_err(Error::from)),
+            _ => Step::Again(Box::new(self.read_blocks(wanted, assembly, false))),
+        }
     }
 
     /// Reads the range in an operation of its own.
@@ -148,19 +174,23 @@ impl Wanted {
     }
 }
 
-/// The operation that reads a block of one state of a file.
+/// All chunks that a block may have.
+pub(in crate::volume) fn chunks_of(number: u64) -> Range<u64> {
+    number.saturating_mul(BLOCK_CHUNKS)..number.saturating_add(1).saturating_mul(BLOCK_CHUNKS)
+}
+
+/// The operation that reads these chunks of a block of one state of a file.
 pub(in crate::volume) fn block(
     file: &Arc<OpenFile>,
     content: ContentId,
     number: u64,
+    chunks: Range<u64>,
 ) -> Part<Calls<Key, Value>> {
-    let (first, end) =
-        (number.saturating_mul(BLOCK_CHUNKS), number.saturating_add(1).saturating_mul(BLOCK_CHUNKS));
     let page = number.saturating_mul(BLOCK_LEN / PAGE_LEN);
     let (file, store) = (Arc::clone(file), Arc::clone(&file.shared.store));
     let job = Box::new(move || {
         let began = store.clock.now();
-        let read = file.with(|file| file.read_block(first..end));
+        let read = file.with(|file| file.read_block(chunks));
         if read.is_ok() {
             store.pace.note(file.node().id(), began, store.clock.now());
         }

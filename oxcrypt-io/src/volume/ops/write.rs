@@ -15,7 +15,7 @@ use crate::volume::value::{Value, outcome};
 use crate::volume::waiting::Waiting;
 use crate::volume::{OpenFile, Question, Shared, Volume};
 
-use super::read::{BLOCK_CHUNKS, block};
+use super::read::{BLOCK_CHUNKS, block, chunks_of};
 
 /// As much more is made room for in memory as those who write on will want.
 const SLACK: usize = 2 << 20;
@@ -204,7 +204,8 @@ impl Write {
         let mut blocks: Vec<_> = chunks.iter().map(|chunk| chunk.0 / BLOCK_CHUNKS).collect();
         blocks.dedup();
         let state = self.file.resident().content_id();
-        let parts = blocks.into_iter().map(|number| block(&self.file, state, number)).collect();
+        let parts =
+            blocks.into_iter().map(|number| block(&self.file, state, number, chunks_of(number))).collect();
         Ask::new(Class::Demand, object(self.file.node()), parts, self.deadline)
     }
 

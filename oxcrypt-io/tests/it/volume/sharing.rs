@@ -49,6 +49,29 @@ fn ranges_that_overlap_meet_in_their_blocks() {
 }
 
 #[test]
+fn who_joins_the_first_read_of_a_file_for_other_chunks_shares_another_one_then() {
+    const CHUNK: usize = BLOCK / 4;
+    let house = House::new(|fill| {
+        fill.file("file", &content(BLOCK));
+    });
+    let file = house.open("file");
+    let before = house.reads();
+    let gate = house.hold(|call| call.method == Method::ReadAt);
+    let first = house.volume.read(&file, 0, 4_096).ask();
+    gate.wait_for(1);
+    let whole = house.volume.read(&file, 0, BLOCK).ask();
+    let others: Vec<_> =
+        (CHUNK..CHUNK + 100).map(|at| house.volume.read(&file, at as u64, 2 * CHUNK).ask()).collect();
+    gate.open();
+    assert_eq!(*first.wait().unwrap(), content(BLOCK)[..4_096]);
+    assert_eq!(*whole.wait().unwrap(), content(BLOCK));
+    for (at, other) in (CHUNK..).zip(others) {
+        assert_eq!(*other.wait().unwrap(), content(BLOCK)[at..at + 2 * CHUNK]);
+    }
+    assert_eq!(house.reads() - before, 2, "no chunk is read twice");
+}
+
+#[test]
 fn eviction_between_fill_and_reply_starts_nobody_over() {
     // There is room for one chunk.
     let house = House::with(&VaultOptions::default().chunk_cache_bytes(40_000), |fill| {
