@@ -31,6 +31,8 @@ const BEAT: Duration = Duration::from_millis(75);
 const PATIENCE: Duration = Duration::from_millis(50);
 /// How long looking at them may take in one go, however many there are: a fiftieth of a processor.
 const EFFORT: Duration = Duration::from_micros(1_500);
+/// In so many goes everybody is looked at once, if that is not too many.
+const BEATS: usize = 13;
 /// Ages at which a request is worth a line in the log.
 const OLD: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
 /// How many such lines there may be at once. Of more there is only said how many.
@@ -205,7 +207,7 @@ impl Callers {
                 }
             }
         }
-        let mut left = self.lock().turns.known();
+        let mut left = self.lock().turns.known().div_ceil(BEATS);
         while left > 0
             && round.may_take(EFFORT)
             && let Some(id) = self.next(|turns, waiting| turns.next_known(|id| waiting.contains_key(&id)))
