@@ -168,6 +168,8 @@ pub(crate) struct Usage {
     pub(crate) threads: u64,
     pub(crate) resident_kib: u64,
     pub(crate) handles: usize,
+    /// What its threads have had of processors.
+    pub(crate) busy: Duration,
 }
 
 impl Usage {
@@ -179,7 +181,12 @@ impl Usage {
             line.split_whitespace().next()?.parse().ok()
         };
         let handles = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
-        Some(Self { threads: number("Threads")?, resident_kib: number("VmRSS")?, handles })
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?.filter_map(Result::ok);
+        // One that has ended meanwhile has none.
+        let spent = tasks.filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok());
+        let nanos = spent.filter_map(|spent| spent.split(' ').next()?.parse::<u64>().ok()).sum();
+        let (threads, resident_kib) = (number("Threads")?, number("VmRSS")?);
+        Some(Self { threads, resident_kib, handles, busy: Duration::from_nanos(nanos) })
     }
 
     /// The greater of both, each for itself.
@@ -188,6 +195,7 @@ impl Usage {
             threads: self.threads.max(other.threads),
             resident_kib: self.resident_kib.max(other.resident_kib),
             handles: self.handles.max(other.handles),
+            busy: self.busy.max(other.busy),
         }
     }
 }

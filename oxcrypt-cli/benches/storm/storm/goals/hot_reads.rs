@@ -1,5 +1,6 @@
 //! What memory has is answered beside any crowd, and the crowd costs little.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Variant;
@@ -21,6 +22,9 @@ pub(super) const THREADS: u64 = 88 + 128;
 /// The largest crowd.
 const CROWD: usize = 10_000;
 
+/// For how long nothing is done beside them, in each pair.
+const WAITING: Duration = Duration::from_secs(1);
+
 /// What may be added to whatever is answered at once.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -35,6 +39,7 @@ pub(super) fn beside_a_crowd(variant: Variant, _: &Options) -> Vec<Finding> {
     let idle_usage = stage.usage();
     let (mut ratios, mut hot_calls, mut status) = (Ratios::default(), 0, Duration::ZERO);
     let mut usage = Usage::default();
+    let (mut busy, mut waited) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..PAIRS {
         let (first, second) = (reads.measure(100), reads.measure(100));
         for look in &mut looks {
@@ -42,6 +47,10 @@ pub(super) fn beside_a_crowd(variant: Variant, _: &Options) -> Vec<Finding> {
         }
         stage.freeze();
         let readers = stage.readers(0..CROWD);
+        let before = stage.usage().busy;
+        thread::sleep(WAITING);
+        busy += stage.usage().busy.saturating_sub(before);
+        waited += WAITING;
         stage.store.command("reset");
         let storm = reads.measure(100);
         hot_calls += stage.reads(vault::HOT_LEN as u64..vault::COLD_MIN);
@@ -72,6 +81,8 @@ pub(super) fn beside_a_crowd(variant: Variant, _: &Options) -> Vec<Finding> {
     ));
     let grown = usage.resident_kib.saturating_sub(idle_usage.resident_kib);
     findings.push(Finding::count("G4", "KiB that memory grew by", grown, 32 << 10));
+    let percent = 100.0 * busy.as_secs_f64() / waited.as_secs_f64();
+    findings.push(Finding::number("G4", "per cent of a processor while all wait", percent, 5.0));
     findings.push(Finding::time("G14", "status, the slowest of 9", Some(status), Duration::from_millis(100)));
     findings.extend(looks.iter().map(Look::finding));
     findings
