@@ -21,6 +21,7 @@ mod failure;
 mod flight;
 mod gaps;
 mod gone;
+mod open;
 mod read;
 mod registry;
 mod resident;

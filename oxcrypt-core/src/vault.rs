@@ -11,13 +11,13 @@ use crate::ciphertext_path::CiphertextPath;
 use crate::config::VaultConfig;
 use crate::crypto::{CipherCombo, MasterKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file::{Budget, File, FileContext, Limits, Registry};
+use crate::file::{Budget, File, FileContext, Limits, Registry, ResidentFile};
 use crate::listing::{Found, Listing};
 use crate::name::{DirId, Name, VaultPath};
 use crate::node::{LinkTarget, Node, NodeAttributes, NodeKind};
 use crate::probe::Probe;
-use crate::storage::{BlockStorage, Habits, Metadata, OpenMode, Space};
-use crate::tree::{Sighting, Tree};
+use crate::storage::{BlockStorage, Habits, OpenMode, Space};
+use crate::tree::Tree;
 use crate::warning::Warning;
 
 mod change;
@@ -191,7 +191,7 @@ impl Vault {
             Probe::Absent => {
                 let (node, seen) = self.tree.lookup(dir, name, now)?;
                 if let Some(seen) = seen {
-                    self.observe(&node, &seen, now);
+                    self.files.observe(&node, &seen, now);
                 }
                 Ok(node)
             }
@@ -245,7 +245,7 @@ impl Vault {
             };
             // What storage told before a change of ours is not what the file is like now; where one is under way, memory
             // knows.
-            if self.observe(node, &seen, now) || tries == 0 || self.resident.is_unsaved(node) {
+            if self.files.observe(node, &seen, now) || tries == 0 || self.resident.is_unsaved(node) {
                 return Ok(self.resident.as_written(node, attributes));
             }
         }
@@ -274,35 +274,7 @@ impl Vault {
     /// `IsADirectory`, or `InvalidArgument` for a symbolic link; `NotFound` if it is gone; `Damaged` if something else
     /// is in its place; else what the storage says.
     pub fn open(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
-        self.open_in(node, OpenMode::Read, now)
-    }
-
-    fn open_in(&self, node: &Arc<Node>, mode: OpenMode, now: Instant) -> Result<File> {
-        if let Some(file) = self.open_gone(node, mode) {
-            return Ok(file);
-        }
-        let (handle, seen) = match self.tree.open(node, mode, now) {
-            Ok(opened) => opened,
-            // It may have gone meanwhile.
-            Err(error) => return self.open_gone(node, mode).ok_or(error),
-        };
-        let registry = &self.resident.registry;
-        let is_current = self.observe(node, &seen, now);
-        let node = &self.node_of_opened(node, &seen.metadata, now);
-        let writable = mode != OpenMode::Read;
-        let is_written = writable || self.files.has_writer(node.id());
-        let opened = |is_current| registry.opened(node.id(), &seen.metadata, is_current, is_written);
-        let resident = is_current
-            .then(|| self.resident.nodes.unless_changed(seen.ticket, || opened(true)))
-            .flatten()
-            .unwrap_or_else(|| opened(false));
-        let shared = self.files.join(node, &resident, handle, writable);
-        Ok(File::new(shared, Arc::clone(&self.files), writable))
-    }
-
-    /// A file that is gone can be opened as long as somebody has it open, if that is for what is wanted.
-    fn open_gone(&self, node: &Node, mode: OpenMode) -> Option<File> {
-        if node.is_gone() { self.open_held(node, mode != OpenMode::Read) } else { None }
+        self.files.open(node, OpenMode::Read, now)
     }
 
     /// Opens a file once more of which something is unsaved: then memory knows best what it is. `None` of all others, and
@@ -313,37 +285,28 @@ impl Vault {
         if (writable && self.read_only) || !self.resident.is_unsaved(node) {
             return None;
         }
-        self.open_held(node, writable)
+        self.files.open_held(node, writable)
     }
 
-    fn open_held(&self, node: &Node, writable: bool) -> Option<File> {
-        let shared = self.files.open_of(node.id()).filter(|shared| !writable || shared.is_writable())?;
-        Some(File::new(shared, Arc::clone(&self.files), writable))
+    /// Opens a file for reading without asking storage, which is asked by the first who reads what memory lacks: then the file
+    /// has to be this one still, and else that read fails with `NotFound`. `known` is what [`Resident::file`] has of it.
+    /// `None` where memory knows of another one meanwhile, or of none, and where storage could not tell that one has taken
+    /// its place. Never blocks on storage.
+    ///
+    /// Who removes such a file, or puts another in its place, has it [opened](Self::open_in_storage) before: else nobody reads
+    /// on what memory lacks.
+    #[must_use]
+    pub fn open_resident(&self, node: &Arc<Node>, known: &Arc<ResidentFile>, now: Instant) -> Option<File> {
+        self.files.open_resident(node, known, now)
     }
 
-    /// The node of the file that was opened by `node`: another one, if that is still the node of the file which was there
-    /// before.
-    fn node_of_opened(&self, node: &Arc<Node>, metadata: &Metadata, now: Instant) -> Arc<Node> {
-        match node.at().filter(|_| self.files.is_of_another(node.id(), metadata)) {
-            Some(at) => {
-                self.resident.nodes.replaced(node);
-                self.resident.nodes.insert(&at.parent, &at.name, &at.stored, &node.what, now)
-            }
-            None => Arc::clone(node),
-        }
-    }
-
-    /// Takes what storage told of an entry, unless we have changed its content since it was asked.
-    /// Returns whether it was.
-    fn observe(&self, node: &Node, seen: &Sighting, now: Instant) -> bool {
-        let nodes = &self.resident.nodes;
-        let taken = nodes.unless_changed(seen.ticket, || {
-            nodes.insert_attributes(node, &self.tree.attributes_from(node, &seen.metadata), now);
-            if node.kind() == NodeKind::File && self.resident.registry.observe(node.id(), &seen.metadata) {
-                nodes.replaced(node);
-            }
-        });
-        taken.is_some()
+    /// Opens in storage a file that somebody has open and [memory alone](Self::open_resident) has opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); `NotFound` where another file is in its place.
+    pub fn open_in_storage(&self, node: &Node) -> Result<()> {
+        self.files.open_in_storage(node)
     }
 
     /// Tells how much room the storage has, in bytes of ciphertext. Memory keeps no answer.

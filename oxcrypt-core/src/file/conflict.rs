@@ -70,12 +70,13 @@ impl File {
 
     fn create_copy(&self, at: &At, now: Instant) -> Result<Created> {
         // Whoever was kept out of the file is kept out of its copy.
-        let permissions = match self.shared.handle().set_attributes(&Attributes::default()) {
-            Ok(known) => known.owner.map(|owner| owner.mode),
+        let known = self.shared.handle().map(|handle| handle.set_attributes(&Attributes::default()));
+        let permissions = match known {
+            Some(Ok(known)) => known.owner.map(|owner| owner.mode),
             // A store that has no modes.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Unsupported => None,
             // Nobody knows whom it was kept from.
-            Err(_) => Some(PRIVATE),
+            Some(Err(_)) | None => Some(PRIVATE),
         };
         let made = Attributes { mode: permissions, ..Attributes::default() };
         for number in 1..=MAX_COPIES {

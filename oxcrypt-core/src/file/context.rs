@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::resident::ResidentFile;
 use super::shared::{Handle, Shared};
@@ -76,23 +77,28 @@ impl FileContext {
         resident: &Arc<ResidentFile>,
         handle: Box<dyn BlockFile>,
         writable: bool,
+        now: Instant,
     ) -> Arc<Shared> {
         let mut handle = Some(Handle { file: handle.into(), writable });
-        let shared = self.open.get_or_insert(
-            node.id(),
-            |shared| Arc::ptr_eq(&shared.resident, resident),
-            || {
-                let number = self.last_number.fetch_add(1, Ordering::Relaxed);
-                let handle = handle.take().unwrap_or_else(|| unreachable!("a handle is used once"));
-                Shared::new(number, Arc::clone(node), Arc::clone(resident), handle)
-            },
-        );
-        // Whoever writes has to read, too; so one handle serves all.
-        let handle = handle.map(|handle| {
-            if handle.writable && !shared.is_writable() { shared.replace_handle(handle) } else { handle }
-        });
-        drop(handle);
+        let shared = self.share(node, resident, &mut handle, now);
+        drop(handle.and_then(|handle| shared.offer_handle(handle)));
+        resident.set_unopened(false);
         shared
+    }
+
+    /// The file with all who have it open already. If nobody has, it takes the handle.
+    pub(super) fn share(
+        &self,
+        node: &Arc<Node>,
+        resident: &Arc<ResidentFile>,
+        handle: &mut Option<Handle>,
+        now: Instant,
+    ) -> Arc<Shared> {
+        let is_it = |shared: &Shared| Arc::ptr_eq(&shared.resident, resident);
+        self.open.get_or_insert(node.id(), is_it, || {
+            let number = self.last_number.fetch_add(1, Ordering::Relaxed);
+            Shared::new(number, Arc::clone(node), Arc::clone(resident), now, handle.take())
+        })
     }
 
     /// The file of a node, if anybody has it open, or it is not all stored.
@@ -140,6 +146,7 @@ impl FileContext {
         shared.leave();
         self.give_up_hopeless(shared);
         if !shared.is_open() {
+            shared.resident.set_unopened(false);
             self.registry.closed(&shared.node, &shared.resident);
         }
         if shared.node.is_gone() {

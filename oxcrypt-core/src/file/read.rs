@@ -85,6 +85,8 @@ impl File {
         patience: Patience,
         mut decrypt: impl FnMut(&Begun, &ContentCipher, ChunkIndex, &[u8]) -> Result<bool>,
     ) -> Result<Vec<u64>> {
+        // Before it begins: the file may turn out to be another one by now.
+        let handle = self.handle(patience)?;
         let begun = self.resident().begin_flight(content.id, run).ok_or_else(overtaken)?;
         let layout = content.layout;
         let mut range =
@@ -98,7 +100,6 @@ impl File {
             // Before there is a buffer for the chunks: where the header hangs, nothing else is held.
             self.cipher(content, cipher, patience)?;
         }
-        let handle = self.shared.handle();
         self.context.scratch.with(to_usize(range.end - range.start), |ciphertext| {
             read_exactly(&*handle, range.start, ciphertext, patience)?;
             let mut chunks = &*ciphertext;
@@ -206,7 +207,7 @@ impl File {
             return Ok(Arc::clone(cipher));
         }
         let mut header = vec![0; to_usize(content.layout.header_len())];
-        read_exactly(&*self.shared.handle(), 0, &mut header, patience)?;
+        read_exactly(&*self.handle(patience)?, 0, &mut header, patience)?;
         let cipher = self.decrypt_header(content, &header)?;
         Ok(Arc::clone(known.insert(cipher)))
     }

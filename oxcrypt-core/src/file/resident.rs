@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::node::NodeAttributes;
 use crate::probe::Probe;
 use crate::storage::{Metadata, Owner};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What memory has of a file: length, content key, chunks that storage does not have yet, and those of the others that
@@ -28,6 +29,8 @@ pub struct ResidentFile {
     pub(super) tally: Tally,
     pub(super) budget: Arc<Budget>,
     state: RwLock<State>,
+    /// Whether memory alone has opened it for all who have it open.
+    unopened: AtomicBool,
 }
 
 /// All that changes of a resident file, under one lock that is never held across storage.
@@ -68,7 +71,14 @@ impl ResidentFile {
             flights: Vec::new(),
             gone: None,
         };
-        Self { layout, chunks, tally: Tally::default(), budget, state: RwLock::new(state) }
+        Self {
+            layout,
+            chunks,
+            tally: Tally::default(),
+            budget,
+            state: RwLock::new(state),
+            unopened: AtomicBool::new(false),
+        }
     }
 
     /// Length of the cleartext, as [`File::len`](super::File::len).
@@ -133,6 +143,17 @@ impl ResidentFile {
         state.content.torn.is_none()
             && !state.content.is_unvouched()
             && (0..chunks).all(|index| self.chunk_in(&state, ChunkIndex(index)).is_some())
+    }
+
+    /// Whether somebody has it open and storage has not opened it for anybody: see
+    /// [`Vault::open_in_storage`](crate::Vault::open_in_storage).
+    #[must_use]
+    pub fn is_unopened(&self) -> bool {
+        self.unopened.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_unopened(&self, is_unopened: bool) {
+        self.unopened.store(is_unopened, Ordering::Release);
     }
 
     /// Whether memory has anything of it that the next one to open it would have to ask storage for, but for its length.

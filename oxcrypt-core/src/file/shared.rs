@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::resident::ResidentFile;
 use crate::node::Node;
@@ -15,7 +16,10 @@ pub(crate) struct Shared {
     pub(super) number: u64,
     pub(super) node: Arc<Node>,
     pub(super) resident: Arc<ResidentFile>,
-    handle: RwLock<Handle>,
+    /// When the first who has it open opened it, as the caller's clock has it.
+    pub(super) since: Instant,
+    /// `None` as long as memory alone has answered all who have it open.
+    handle: RwLock<Option<Handle>>,
     turn: Mutex<()>,
     /// How many have it open.
     users: AtomicUsize,
@@ -28,11 +32,18 @@ pub(super) struct Handle {
 }
 
 impl Shared {
-    pub(super) fn new(number: u64, node: Arc<Node>, resident: Arc<ResidentFile>, handle: Handle) -> Self {
+    pub(super) fn new(
+        number: u64,
+        node: Arc<Node>,
+        resident: Arc<ResidentFile>,
+        since: Instant,
+        handle: Option<Handle>,
+    ) -> Self {
         Self {
             number,
             node,
             resident,
+            since,
             handle: RwLock::new(handle),
             turn: Mutex::new(()),
             users: AtomicUsize::new(0),
@@ -53,18 +64,31 @@ impl Shared {
         self.users.load(Ordering::Acquire) > 0
     }
 
-    /// The storage's handle of now. Another one may take its place while this is in use, with the same content.
-    pub(super) fn handle(&self) -> Arc<dyn BlockFile> {
-        Arc::clone(&self.handle.read().unwrap_or_else(PoisonError::into_inner).file)
+    /// The storage's handle of now, if it has been opened. Another one may take its place while this is in use, with the
+    /// same content.
+    pub(super) fn handle(&self) -> Option<Arc<dyn BlockFile>> {
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        handle.as_ref().map(|handle| Arc::clone(&handle.file))
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        self.handle.read().unwrap_or_else(PoisonError::into_inner).writable
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        handle.as_ref().is_some_and(|handle| handle.writable)
+    }
+
+    /// Takes another handle where that serves more, and returns the one that is not needed. Whoever writes has to read, too;
+    /// so one handle serves all.
+    pub(super) fn offer_handle(&self, offered: Handle) -> Option<Handle> {
+        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        match &*handle {
+            Some(there) if there.writable || !offered.writable => Some(offered),
+            _ => handle.replace(offered),
+        }
     }
 
     /// Takes another handle, and returns the one before.
-    pub(super) fn replace_handle(&self, handle: Handle) -> Handle {
-        std::mem::replace(&mut *self.handle.write().unwrap_or_else(PoisonError::into_inner), handle)
+    pub(super) fn replace_handle(&self, handle: Handle) -> Option<Handle> {
+        self.handle.write().unwrap_or_else(PoisonError::into_inner).replace(handle)
     }
 
     /// The [turn](Self::turn), if nobody has it.

@@ -105,7 +105,8 @@ impl File {
             self.expect_kept()?;
         }
         self.resident().expect_durability()?;
-        self.shared.handle().sync().map_err(|error| {
+        let handle = self.handle(Patience::Waits).map_err(|error| self.name(error))?;
+        handle.sync().map_err(|error| {
             let error = self.name(error.into());
             self.resident().lose_durability(&error);
             error
@@ -156,7 +157,7 @@ impl File {
                 }
             }
             Some(Job::Cut(len)) => {
-                self.shared.handle().set_len(len).or_else(|error| {
+                self.handle(Patience::Waits)?.set_len(len).or_else(|error| {
                     // The answer alone may have got lost: then it is not what it was before the cut.
                     if self.is_of_len(len) { Ok(()) } else { Err(error) }
                 })?;
@@ -165,7 +166,7 @@ impl File {
             Some(Job::Write(write)) => {
                 let content = resident.content();
                 let cipher = self.cipher(&content, &mut content.cipher.clone(), Patience::Waits)?;
-                let handle = self.shared.handle();
+                let handle = self.handle(Patience::Waits)?;
                 self.encrypt_and_write(&*handle, &cipher, &write).inspect_err(|_| {
                     if write.valid > content.valid {
                         self.take_back(&*handle, &cipher, &content);

@@ -42,7 +42,7 @@ impl Vault {
     fn open_new(&self, (node, handle, metadata): Created, now: Instant) -> File {
         self.resident.nodes.insert_attributes(&node, &self.tree.attributes_from(&node, &metadata), now);
         let resident = self.resident.registry.created(node.id(), &metadata);
-        let shared = self.files.join(&node, &resident, handle, true);
+        let shared = self.files.join(&node, &resident, handle, true, now);
         let file = File::new(shared, Arc::clone(&self.files), true);
         file.begin();
         resident
@@ -57,7 +57,7 @@ impl Vault {
     /// As [`open`](Self::open); `ReadOnly`.
     pub fn open_for_writing(&self, node: &Arc<Node>, now: Instant) -> Result<File> {
         self.expect_writable()?;
-        self.open_in(node, OpenMode::ReadWrite, now)
+        self.files.open(node, OpenMode::ReadWrite, now)
     }
 
     /// The files of which something is not in storage yet, whether anybody has them open or not. Whoever is done with a
@@ -156,7 +156,7 @@ impl Vault {
         self.expect_writable()?;
         let (node, seen) = self.tree.make_dir(dir, name, made, now)?;
         if let Some(seen) = seen {
-            self.observe(&node, &seen, now);
+            self.files.observe(&node, &seen, now);
         }
         Ok(node)
     }

@@ -21,6 +21,7 @@ mod hostile;
 mod kept;
 mod keys;
 mod lab;
+mod late;
 mod limits;
 mod manifest;
 mod modes;
