@@ -67,20 +67,24 @@ fn while_2000_readers_hang_one_session_thread_is_enough() {
 #[test]
 fn while_the_whole_store_hangs_what_was_seen_before_is_still_there() {
     let Some(scene) = Scene::new(Setting { max_background: 12, async_dio: false, cold: 8 }) else { return };
-    let mounted = scene.mount(Who::Root, &[]);
+    let mounted = scene.mount(Who::Root, &["--deadline", "read=3s"]);
     mounted.is_used();
-    let go = tempfile::tempdir().unwrap();
-    let (opened, go) = (go.path().join("opened"), go.path().join("go"));
-    // Opening asks storage whether the file is still there, so this one is open before.
-    let script = r#"exec 3< "$1"; : > "$2"; while [ ! -e "$3" ]; do sleep 0.05; done; cat <&3"#;
-    let mut reader = mounted.command("sh");
-    let mut reader =
-        Child::start(reader.args(["-euc", script, "sh"]).arg(mounted.path("hot/1")).args([&opened, &go]));
-    crate::child::poll(CEILING, || opened.exists().then_some(())).expect("an open file");
+    let head = mounted.read_page("cold/1").succeed().output;
+    let sum = mounted.look("md5sum", &["hot/1"]).succeed().output;
     scene.freeze_all();
-    fs::write(&go, "").unwrap();
-    let read = reader.ended_within(Duration::from_secs(10)).expect("what memory has");
+    let mut read = mounted.look("cat", &["hot/1"]);
+    let read = read.ended_within(Duration::from_secs(10)).expect("what memory has");
     assert!(read.output == hot_content(1));
+    let mut again = mounted.look("md5sum", &["hot/1"]);
+    assert_eq!(again.ended_within(Duration::from_secs(10)).expect("what memory has").output, sum);
+    let mut page = mounted.read_page("cold/1");
+    assert!(page.ended_within(Duration::from_secs(10)).expect("what memory has").output == head);
+    let script = r#"exec dd if="$1" of=/dev/null bs=4096 skip=40 count=1 status=none"#;
+    let mut tail = mounted.command("sh");
+    let mut tail = Child::start(tail.args(["-euc", script, "sh"]).arg(mounted.path("cold/1")));
+    let tail = tail.ended_within(Duration::from_secs(20)).expect("an answer by the deadline");
+    let said = String::from_utf8_lossy(&tail.output);
+    assert!(said.contains("Connection timed out"), "{said}");
     for (program, name) in [("stat", "hot/2"), ("ls", "listed"), ("df", "")] {
         let mut look = mounted.look(program, &[name]);
         let ended = look.ended_within(Duration::from_secs(10)).unwrap_or_else(|| panic!("{program} hangs"));

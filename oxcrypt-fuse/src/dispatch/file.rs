@@ -88,6 +88,8 @@ impl Dispatch {
         }
         self.ask("read", asker, file.node(), question, move |_, bytes| match bytes {
             Ok(bytes) => reply.data(&bytes),
+            // Memory has opened it, and storage has another file there by now, or none.
+            Err(errno) if errno.code() == Errno::ENOENT.code() => reply.error(Errno::ESTALE),
             Err(errno) => reply.error(errno),
         });
     }

@@ -1,13 +1,17 @@
 //! What is answered while storage hangs.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::DirId;
-use oxcrypt_core::storage::{Attributes, BlockStorage as _, Call, FaultyStorage, MemoryStorage, Method};
+use oxcrypt_core::storage::{
+    Attributes, BlockStorage as _, Call, FaultyStorage, MemoryStorage, Method, Replace, Verdict,
+};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
+use oxcrypt_core::unlock::{Locked, Passphrase};
+use oxcrypt_core::{DirId, Name, VaultOptions};
 use oxcrypt_fuse::{DirectIo, MountOptions};
 use oxcrypt_io::mount::Unmount;
 use oxcrypt_io::volume::VolumeOptions;
@@ -241,4 +245,41 @@ fn while_a_name_is_being_made_what_the_kernel_knows_of_its_directory_is_answered
     let ended = lister.ended_within(CEILING).expect("a listing, now that the directory is free");
     assert!(ended.status.success() && ended.output.starts_with(b"0\n1\n"), "{ended:?}");
     gate.open();
+}
+
+#[test]
+fn what_memory_has_opened_says_estale_where_storage_has_another_file_by_then() {
+    for is_replaced in [false, true] {
+        let Some(house) = house(options(2, DirectIo::Always), VolumeOptions::default()) else { return };
+        read_page(&house, "cold 5").succeed();
+        let gate = house.hold(|call| call.method == Method::Open);
+        let signs = tempfile::tempdir().unwrap();
+        let (opened, go) = (signs.path().join("opened"), signs.path().join("go"));
+        let mut reader = house.python(&format!(
+            r"
+file = os.open('cold 5', O_RDONLY)
+open({opened:?}, O_CREAT)
+wait_for({go:?})
+assert os.pread(file, 4096, 0) == bytes(range(251)) * 16 + bytes(range(80))
+assert refused(os.pread, file, 4096, 140_000) == 'ESTALE'
+assert os.pread(file, 10, 0) == bytes(range(10))
+"
+        ));
+        poll(CEILING, || opened.exists().then_some(())).expect("a file that memory has opened");
+        // The opening that storage was asked for hangs on.
+        house.storage.on_call(|_| Verdict::Pass);
+        let locked = Locked::read(Arc::clone(&house.storage) as _).unwrap();
+        let others = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
+        let (root, now) = (others.root(), Instant::now());
+        let [cold, hot] = ["cold 5", "hot"].map(|name| Name::new(name).unwrap());
+        if is_replaced {
+            others.rename((&root, &hot), (&root, &cold), Replace::Always, now).unwrap();
+        } else {
+            others.remove(&root, &cold, now).unwrap();
+        }
+        fs::write(&go, "").unwrap();
+        let ended = reader.ended_within(CEILING).expect("an end");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.output));
+        gate.open();
+    }
 }

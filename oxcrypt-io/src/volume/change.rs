@@ -50,6 +50,26 @@ impl Shared {
         Some(looked.or_else(|error| if error.kind().is_some() { Ok(()) } else { Err(error) }))
     }
 
+    /// Has storage open a file that is to be removed or replaced, if memory alone has opened it: who has it open reads on then.
+    /// By an operation of its own, as [`look_before`](Self::look_before).
+    pub(super) fn open_before(self: &Arc<Self>, dir: &Arc<Node>, name: &Name) -> Option<Question<()>> {
+        let (store, resident) = (Arc::clone(&self.store), self.store.vault.resident());
+        let Probe::Ready(Ok(node)) = resident.lookup(dir, name, store.born) else { return None };
+        if !matches!(resident.file(node.id()), Probe::Ready(file) if file.is_unopened()) {
+            return None;
+        }
+        let about = Arc::clone(&node);
+        let job: Job<Value> =
+            Box::new(move || outcome(store.vault.open_in_storage(&about), |()| Value::Nothing));
+        let part = Part { key: None, job, pages: 0..0 };
+        let ask =
+            Ask::new(Class::Meta, object(&node), vec![part], self.deadline(self.options.deadlines.change));
+        let finish = take_one(&node, || None, |_| Some(()));
+        let opened = Question::open(Pending { shared: Arc::clone(self), ask, finish });
+        // Where it cannot be opened, who has it open keeps what memory has.
+        Some(opened.or_else(|error| if error.kind().is_some() { Ok(()) } else { Err(error) }))
+    }
+
     /// A change of what storage has of a file, or of what memory has that belongs to it. All who ask for the same by `key`
     /// before it begins share it.
     pub(super) fn store_change(

@@ -10,6 +10,7 @@ mod hanging_changes;
 mod histories;
 mod hits;
 pub(crate) mod house;
+mod late;
 mod model;
 mod read_ahead;
 mod sharing;

@@ -12,7 +12,7 @@ use crate::volume::{Question, Volume};
 impl Volume {
     /// Removes a file or symbolic link, as [`oxcrypt_core::Vault::remove`]. Whoever has the file open reads and writes on.
     pub fn remove(&self, dir: &Arc<Node>, name: &Name) -> Question<()> {
-        let looked = self.shared.look_before(dir, name);
+        let (looked, opened) = (self.shared.look_before(dir, name), self.shared.open_before(dir, name));
         let (within, name) = (Arc::clone(dir), name.clone());
         let removed = self.shared.change(
             dir,
@@ -23,7 +23,7 @@ impl Volume {
             },
             |_| Some(()),
         );
-        removed.after(looked)
+        removed.after(opened).after(looked)
     }
 
     /// Removes an empty directory, as [`oxcrypt_core::Vault::remove_dir`].

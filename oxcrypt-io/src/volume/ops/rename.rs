@@ -29,6 +29,7 @@ impl Volume {
             turns.push((MOVES, Hold::Alone));
         }
         let stored = self.shared.store_before((from, name), (to, new_name), replace);
+        let opened = if replace == Replace::Always { self.shared.open_before(to, new_name) } else { None };
         let looked = [(from, name), (to, new_name)].map(|(dir, name)| self.shared.look_before(dir, name));
         let (source, name) = (Arc::clone(from), name.clone());
         let (target, new_name) = (Arc::clone(to), new_name.clone());
@@ -42,7 +43,7 @@ impl Volume {
             },
             |_| Some(()),
         );
-        looked.into_iter().fold(renamed.after(stored), Question::after)
+        looked.into_iter().fold(renamed.after(stored).after(opened), Question::after)
     }
 }
 

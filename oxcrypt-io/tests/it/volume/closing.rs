@@ -172,3 +172,32 @@ fn a_file_that_was_opened_too_late_is_closed_again() {
     bench.wait_for_close();
     bench.let_close();
 }
+
+#[test]
+fn an_opening_that_comes_late_is_closed_with_the_file_that_memory_has_opened() {
+    let bench = Bench::new();
+    let node = bench.volume.lookup(&bench.volume.vault().root(), &name("file")).wait().unwrap();
+    let file = bench.volume.open(&node).wait().unwrap();
+    bench.volume.read(&file, 0, 10).wait().unwrap();
+    drop(file);
+    bench.wait_for_close();
+    bench.let_close();
+    let gate = Arc::new(oxcrypt_core::storage::Gate::default());
+    let held = Arc::clone(&gate);
+    bench.storage.on_call(move |_| Verdict::Hold(Arc::clone(&held)));
+    let open = bench.volume.open(&node).ask();
+    gate.wait_for(1);
+    bench.clock.advance(Duration::from_millis(30));
+    let file = open.wait().unwrap();
+    gate.open();
+    // Who reads more has the handle that came late, or opens another, which is closed while the file stays open.
+    while bench.volume.snapshot().census.classes.iter().any(|count| count.waiting + count.running > 0) {
+        thread::yield_now();
+    }
+    assert_eq!(*bench.volume.read(&file, 0, 10).wait().unwrap(), *b"content");
+    assert_eq!(bench.closed(), 1);
+    drop(file);
+    bench.wait_for_close();
+    bench.let_close();
+    assert_eq!(bench.closed(), 2);
+}

@@ -16,6 +16,7 @@ use super::house::{House, content, name, unlock};
 fn with_every_storage_call_hanging_each_resident_operation_answers() {
     let house = House::new(|fill| {
         fill.file("file", &content(100_000));
+        fill.file("unread", b"");
         fill.builder.symlink(&DirId::root(), "link", "target").unwrap();
     });
     let (volume, root) = (&house.volume, house.root());
@@ -38,7 +39,7 @@ fn with_every_storage_call_hanging_each_resident_operation_answers() {
     );
     let list = volume.list(&root);
     assert!(list.is_known());
-    assert_eq!(list.wait().unwrap().entries().len(), 2);
+    assert_eq!(list.wait().unwrap().entries().len(), 3);
     let attributes = volume.attributes(&node);
     assert!(attributes.is_known());
     assert_eq!(attributes.wait().unwrap().len, 100_000);
@@ -53,7 +54,8 @@ fn with_every_storage_call_hanging_each_resident_operation_answers() {
     assert_eq!(house.storage.counts(), calls, "nobody asked storage");
     // What memory lacks does not hold up who asks for it either.
     let (answered, answer) = channel();
-    volume.open(&node).then(move |file| answered.send(file.map(drop)).unwrap());
+    let unread = volume.lookup(&root, &name("unread")).wait().unwrap();
+    volume.open(&unread).then(move |file| answered.send(file.map(drop)).unwrap());
     gate.wait_for(1);
     house.clock.advance(Duration::from_secs(20));
     assert!(answer.recv_timeout(Duration::from_mins(1)).unwrap().unwrap_err().is_timeout());
