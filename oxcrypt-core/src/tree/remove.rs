@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::made::give_to_folder;
 use super::{Subject, Tree, Waits, directory_id};
 use crate::ciphertext_path::{
     CiphertextPath, ENTRY_SUFFIX, IN_USE_SUFFIX, MIN_ENTRY_LEN, NAME_FILE, SHORTENED_SUFFIX, is_junk,
@@ -13,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
 use crate::node::{Node, NodeKind, Shape, Spelling, What};
 use crate::probe::Probe;
-use crate::storage::{EntryKind, Listed};
+use crate::storage::{Attributes, EntryKind, Listed, Owner};
 
 impl Tree {
     /// Removes a file or symbolic link. Returns what is gone then, and whether nothing is left of its folder.
@@ -51,7 +52,12 @@ impl Tree {
         let stored = stored_of(&node)?;
         let change = self.cache.begin_change(&[(dir, name)], now);
         self.remove_dir_content(&node, id)?;
-        self.remove_type_file(&stored, &node.what)?;
+        self.remove_type_file(&stored, &node.what).inspect_err(|error| {
+            // Where somebody else was quicker nothing leads there any more.
+            if error.kind() != ErrorKind::NotFound {
+                self.put_dir_content_back(&node, id);
+            }
+        })?;
         change.removed(&node);
         self.let_go(&node);
         self.cache.forget_gone(&node);
@@ -81,6 +87,17 @@ impl Tree {
         }
         self.cache.forget(node);
         Err(Error::new(ErrorKind::Incomplete).because("the entry leads to another directory by now").at(path))
+    }
+
+    /// Puts back the content of an empty directory that stays after all, of the mode and owner that memory knows.
+    pub(super) fn put_dir_content_back(&self, node: &Node, id: &DirId) {
+        let made = content_dir::create(&*self.storage, &self.names, self.combo, &self.key, id);
+        let owner = self.cache.last_attributes(node).and_then(|known| known.owner);
+        if let (Ok(path), Some(Owner { mode, uid, gid })) = (made, owner) {
+            let given =
+                Attributes { mode: Some(mode), uid: Some(uid), gid: Some(gid), ..Attributes::default() };
+            let _given_or_as_new = give_to_folder(&*self.storage, &path, &given);
+        }
     }
 
     /// Removes the content directory of an empty directory; false where there is none.

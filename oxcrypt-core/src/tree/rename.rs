@@ -12,7 +12,6 @@ use super::turns::Turn;
 use super::{Subject, Tree, Waits, directory_id};
 use crate::cache::OwnChange;
 use crate::ciphertext_path::CiphertextPath;
-use crate::content_dir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
 use crate::node::{At, Node, NodeKind, Shape, Spelling, What};
@@ -262,10 +261,8 @@ impl Tree {
             (What::File | What::Symlink, What::Directory(_)) => Err(ErrorKind::IsADirectory.into()),
             (What::Directory(_), What::Directory(victim)) => {
                 self.remove_dir_content(target, victim)?;
-                self.replace_type_file(step, target, there).inspect_err(|_| {
-                    let _put_back_or_missing =
-                        content_dir::create(&*self.storage, &self.names, self.combo, &self.key, victim);
-                })
+                self.replace_type_file(step, target, there)
+                    .inspect_err(|_| self.put_dir_content_back(target, victim))
             }
             (_, replaced) => self.replace_other_kind(step, target, &there, replaced),
         }

@@ -1,11 +1,12 @@
 //! Directories that are removed while something comes into them.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Instant;
 
-use oxcrypt_core::storage::{BlockStorage, FaultyStorage, Method, Verdict};
+use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, Method, Verdict};
 use oxcrypt_core::{CiphertextPath, ErrorKind};
 
 use crate::checker::Finding;
@@ -54,6 +55,46 @@ fn what_a_sync_client_brings_in_the_last_moment_keeps_the_directory() {
         }
         let report = Lab::GCM.check(&*storage);
         assert_eq!(report.worse_than_repairable(&[]), Vec::<&Finding>::new());
+    }
+}
+
+/// The entry's own file cannot be removed, or replaced, when the content directory is gone already.
+#[test]
+fn regression_a_directory_that_is_not_removed_in_the_end_keeps_its_content_directory() {
+    for (replaces, len) in [(false, 3), (false, 200), (true, 3)] {
+        let (target, source) = ("d".repeat(len), "s".repeat(len));
+        let storage = Lab::GCM.filled(|vault| {
+            lab::make_dir(vault, &target).unwrap();
+            lab::make_dir(vault, &source).unwrap();
+        });
+        let vault = lab::open(&storage);
+        let dir = find(&vault, &target).unwrap();
+        let content_dir: CiphertextPath = vault.content_path(&dir);
+        let private = Attributes { mode: Some(0o700), ..Attributes::default() };
+        vault.set_attributes(&dir, &private, Instant::now()).unwrap();
+        storage.on_call(|call| match call.method {
+            Method::Rename => Verdict::Fail(io::ErrorKind::PermissionDenied),
+            Method::Remove if call.path.file_name() == Some("dir.c9r") => {
+                Verdict::Fail(io::ErrorKind::PermissionDenied)
+            }
+            _ => Verdict::Pass,
+        });
+        let refused = if replaces {
+            lab::rename(&vault, &source, &target, oxcrypt_core::storage::Replace::Always).unwrap_err()
+        } else {
+            lab::remove_dir(&vault, &target).unwrap_err()
+        };
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        storage.on_call(|_| Verdict::Pass);
+        assert_eq!(storage.metadata(&content_dir).unwrap().owner.unwrap().mode & 0o777, 0o700);
+        let report = Lab::GCM.check(&*storage);
+        assert_eq!(report.worse_than_repairable(&[]), Vec::<&Finding>::new());
+        for vault in [&vault, &lab::open(&storage)] {
+            let inner = format!("{target}/inner");
+            lab::make_dir(vault, &inner).unwrap();
+            lab::remove_dir(vault, &inner).unwrap();
+        }
+        lab::remove_dir(&vault, &target).unwrap();
     }
 }
 
