@@ -266,4 +266,4 @@ pub use listing::{Damage, DamagedEntry, Entry, Found, Listing};
 pub use name::{DirId, InvalidDirId, InvalidName, Name, VaultPath};
 pub use node::{LinkTarget, Node, NodeAttributes, NodeId, NodeKind};
 pub use probe::Probe;
-pub use vault::{Follow, Located, Resident, Vault, VaultOptions, Visit, Visits};
+pub use vault::{Follow, Located, Resident, Seen, Vault, VaultOptions, Visit, Visits};

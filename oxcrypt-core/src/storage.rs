@@ -44,6 +44,12 @@ pub trait BlockStorage: Debug + Send + Sync {
     /// Tells what is at `path`, without opening it: on a cloud drive this must not cause a download.
     fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata>;
 
+    /// Tells what is at each of these paths, as [`metadata`](Self::metadata) does. A store for which it is less work to
+    /// find a folder once does so where many lie in one, one after the other.
+    fn metadata_of_each(&self, paths: &[CiphertextPath]) -> Vec<io::Result<Metadata>> {
+        paths.iter().map(|path| self.metadata(path)).collect()
+    }
+
     /// Lists a folder in one scan, in no particular order, without `.` and `..`.
     fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>>;
 

@@ -13,10 +13,11 @@ use crate::content_dir;
 use crate::crypto::{CipherCombo, MasterKey, NameCipher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{DirId, Name};
-use crate::node::{At, LinkTarget, Node, NodeAttributes, NodeKind, Shape, Spelling, What};
+use crate::node::{At, LinkTarget, Node, NodeKind, Shape, Spelling, What};
 use crate::small_file;
-use crate::storage::{Attributes, BlockFile, BlockStorage, EntryKind, Metadata, OpenMode};
+use crate::storage::{Attributes, BlockFile, BlockStorage, Metadata, OpenMode};
 
+mod attributes;
 mod conflict;
 mod create;
 mod durable;
@@ -92,25 +93,6 @@ impl Tree {
         path
     }
 
-    /// Asks for length and times, without opening anything.
-    pub(crate) fn attributes(&self, node: &Node, now: Instant) -> Result<(NodeAttributes, Sighting)> {
-        let expected =
-            if node.kind() == NodeKind::Directory { EntryKind::Directory } else { EntryKind::File };
-        let (metadata, sighting) = self.where_it_is(node, now, |path| match self.storage.metadata(path) {
-            Ok(metadata) if metadata.kind == expected => Ok(metadata),
-            // What was a file is a directory or a link by now.
-            Ok(metadata) if metadata.kind == EntryKind::Directory && node.is_plain_file() => {
-                Err(self.gone(node, path))
-            }
-            Ok(_) => {
-                self.cache.forget(node);
-                Err(Error::damaged("not what a vault has in this place").at(path))
-            }
-            Err(error) => Err(self.failed(node, path, error)),
-        })?;
-        Ok((self.attributes_from(node, &metadata), Sighting { metadata, ticket: sighting }))
-    }
-
     /// Does something where the content of `node` lies. If that fails, and the node has been moved meanwhile, it is done
     /// again where it lies then.
     fn where_it_is<T>(
@@ -151,23 +133,6 @@ impl Tree {
         match &node.what {
             What::Directory(_) => Ok(self.content_dir(directory_id(node)?)),
             What::File | What::Symlink => node.ciphertext_file().ok_or_else(|| ErrorKind::NotFound.into()),
-        }
-    }
-
-    pub(crate) fn attributes_from(&self, node: &Node, metadata: &Metadata) -> NodeAttributes {
-        let (len, torn) = match (node.kind(), self.combo.layout().cleartext_len(metadata.len)) {
-            (NodeKind::Directory, _) => (0, None),
-            (_, Ok(len)) => (len, None),
-            (_, Err(torn)) => (torn.shown_len(), Some(torn)),
-        };
-        NodeAttributes {
-            kind: node.kind(),
-            len,
-            modified: metadata.modified,
-            changed: metadata.changed,
-            accessed: metadata.accessed,
-            owner: metadata.owner,
-            torn,
         }
     }
 

@@ -21,11 +21,13 @@ use crate::tree::Tree;
 use crate::warning::Warning;
 
 mod change;
+mod entries;
 mod locate;
 mod options;
 mod resident;
 mod visits;
 
+pub use entries::Seen;
 pub use locate::Located;
 pub use options::VaultOptions;
 pub use resident::Resident;

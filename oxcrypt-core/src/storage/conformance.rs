@@ -37,6 +37,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("lists at once what was changed", entries::lists_at_once_what_was_changed),
     ("holds the names of a vault", entries::holds_the_names_of_a_vault),
     ("tells what is there", entries::tells_what_is_there),
+    ("tells of many what it tells of each", entries::tells_of_many_what_it_tells_of_each),
     ("tells files apart", entries::tells_files_apart),
     ("removes files and empty folders only", entries::removes_files_and_empty_folders_only),
     ("removes whatever is no folder", entries::removes_whatever_is_no_folder),

@@ -72,6 +72,10 @@ impl BlockStorage for LocalStorage {
         self.folder.metadata(path)
     }
 
+    fn metadata_of_each(&self, paths: &[CiphertextPath]) -> Vec<io::Result<Metadata>> {
+        self.folder.metadata_of_each(paths)
+    }
+
     fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {
         self.folder.list(dir)
     }

@@ -1,9 +1,11 @@
 //! What an operation costs in calls of the storage: on a cloud drive each of them is a round trip.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, MemoryStorage, Method, Verdict};
+use oxcrypt_core::storage::{
+    Attributes, BlockStorage, EntryKind, FaultyStorage, MemoryStorage, Method, Verdict,
+};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{DirId, Entry, ErrorKind, Name, NodeKind, Probe, Vault, VaultOptions};
 
@@ -54,6 +56,36 @@ fn listing_a_directory_of_a_thousand_files_costs_one_scan() {
         vault.list(&vault.root(), now).unwrap();
     });
     assert_eq!(made, []);
+}
+
+#[test]
+fn what_listed_files_are_like_costs_one_question_for_each_and_is_what_each_tells_alone() {
+    let (vault, storage) = vault(|builder| {
+        for number in 0..50 {
+            builder.file(&DirId::root(), &format!("file {number}"), &vec![7; number]).unwrap();
+        }
+        builder.file(&DirId::root(), &"l".repeat(200), b"long").unwrap();
+        builder.symlink(&DirId::root(), "link", "target").unwrap();
+        builder.directory(&DirId::root(), "dir").unwrap();
+    });
+    let (now, root) = (Instant::now(), vault.root());
+    let listing = vault.list(&root, now).unwrap();
+    let files: Vec<_> = listing.entries().iter().filter(|entry| entry.shown().starts_with("file")).collect();
+    let files: Vec<_> = files.into_iter().cloned().collect();
+    let (made, seen) = calls(&storage, || vault.entries(&root, &files, now));
+    assert_eq!((made, seen.len()), (vec![(Method::Metadata, 50)], 50));
+    let (made, _) = calls(&storage, || vault.entries(&root, &files, now));
+    assert_eq!(made, [], "and memory knows it then");
+    let Some(Entry::Sound(gone)) = files.get(3) else { panic!("{files:?}") };
+    storage.remove(gone.path(), EntryKind::File).unwrap();
+    let later = now + Duration::from_hours(1);
+    for (entry, seen) in listing.entries().iter().zip(vault.entries(&root, listing.entries(), later)) {
+        let Entry::Sound(found) = entry else { panic!("{entry:?}") };
+        let node = vault.node(&root, found, later).unwrap();
+        assert_eq!(seen.node.map(|node| node.id()), Some(node.id()));
+        assert_eq!(seen.attributes, vault.attributes(&node, later).ok());
+        assert_eq!(seen.attributes.is_none(), found == gone);
+    }
 }
 
 #[test]
@@ -309,6 +341,6 @@ fn what_is_too_old_is_asked_again() {
     });
     let (now, root) = (Instant::now(), vault.root());
     vault.list(&root, now).unwrap();
-    let (made, _) = calls(&storage, || vault.list(&root, now + std::time::Duration::from_mins(1)).unwrap());
+    let (made, _) = calls(&storage, || vault.list(&root, now + Duration::from_mins(1)).unwrap());
     assert_eq!(made, [(Method::List, 1)]);
 }

@@ -368,8 +368,16 @@ fn an_old_length_is_not_believed() {
         |vault: &Vault| vault.attributes(&find(vault, "file").unwrap(), Instant::now()).map(|_| ());
     let opened = |vault: &Vault| vault.open(&find(vault, "file").unwrap(), Instant::now()).map(|_| ());
     let looked = |vault: &Vault| find(vault, "file").map(|_| ());
-    let asks: [(Ask<'_>, Method); 3] =
-        [(&attributes, Method::Metadata), (&opened, Method::Open), (&looked, Method::Metadata)];
+    let listed = |vault: &Vault| {
+        let (root, now) = (vault.root(), Instant::now());
+        vault.list(&root, now).map(|listing| drop(vault.entries(&root, listing.entries(), now)))
+    };
+    let asks: [(Ask<'_>, Method); 4] = [
+        (&attributes, Method::Metadata),
+        (&opened, Method::Open),
+        (&looked, Method::Metadata),
+        (&listed, Method::Metadata),
+    ];
     for (ask, method) in asks {
         for is_longer in [true, false] {
             let (storage, vault, mut model) = scene(&VaultOptions::default().max_age(Duration::ZERO));

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use oxcrypt_core::{Entry, Listing, Node, NodeId};
+use oxcrypt_core::{Listing, Node, NodeId};
 
 use crate::clock::Deadline;
 use crate::sched::plan::{Class, Part};
@@ -71,13 +71,8 @@ impl Store {
     pub(super) fn list(&self, dir: &Arc<Node>) -> oxcrypt_core::Result<Arc<Listing>> {
         let listing = self.vault.list(dir, self.now())?;
         if !self.vault.habits().may_block {
-            for entry in listing.entries().iter().take(ENTRIES) {
-                if let Entry::Sound(found) = entry
-                    && let Ok(node) = self.vault.node(dir, found, self.now())
-                {
-                    drop(self.vault.attributes(&node, self.now()));
-                }
-            }
+            let first = listing.entries().get(..ENTRIES).unwrap_or(listing.entries());
+            drop(self.vault.entries(dir, first, self.now()));
         }
         Ok(listing)
     }

@@ -60,6 +60,36 @@ pub(super) fn tells_what_is_there(storage: &dyn BlockStorage) {
     fails(storage.metadata(&path("dir/file/below")), io::ErrorKind::NotADirectory);
 }
 
+pub(super) fn tells_of_many_what_it_tells_of_each(storage: &dyn BlockStorage) {
+    for dir in ["dir", "other", "dir/sub"] {
+        storage.create_dir(&path(dir)).unwrap();
+    }
+    for file in ["dir/one", "dir/two", "other/one"] {
+        storage.write_new(&path(file), file.as_bytes()).unwrap();
+    }
+    let texts = [
+        "dir/one",
+        "dir/none",
+        "dir/two",
+        "other/one",
+        "dir",
+        "dir/sub",
+        "none/one",
+        "dir/one/below",
+        "dir/one",
+    ];
+    let paths: Vec<_> = texts.into_iter().map(path).chain([CiphertextPath::root()]).collect();
+    let told = storage.metadata_of_each(&paths);
+    assert_eq!(told.len(), paths.len());
+    for (path, told) in paths.iter().zip(told) {
+        match storage.metadata(path) {
+            Ok(metadata) => assert_eq!(told.unwrap(), metadata, "{path}"),
+            Err(error) => fails(told, error.kind()),
+        }
+    }
+    assert!(storage.metadata_of_each(&[]).is_empty());
+}
+
 pub(super) fn tells_files_apart(storage: &dyn BlockStorage) {
     storage.write_new(&path("one"), b"").unwrap();
     storage.write_new(&path("two"), b"").unwrap();

@@ -97,6 +97,21 @@ impl Folder {
         }
     }
 
+    /// Tells what is at a path, by a handle of the folder that it is in: the last one, where that is the same.
+    fn metadata_within<'p>(
+        &self,
+        held: &mut Option<(&'p str, OwnedFd)>,
+        path: &'p CiphertextPath,
+    ) -> io::Result<Metadata> {
+        let Some((folder, name)) = path.as_str().rsplit_once('/') else { return self.metadata(path) };
+        let handle = match held.take_if(|(last, _)| *last == folder) {
+            Some((_, handle)) => handle,
+            None => self.root.place(path)?.0,
+        };
+        let (_, handle) = held.insert((folder, handle));
+        Ok(stat::metadata_of(&fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+
     fn opened(&self, handle: OwnedFd) -> LocalFile {
         #[cfg(target_os = "linux")]
         if self.ground.stays_in_memory {
@@ -140,6 +155,11 @@ impl BlockStorage for Folder {
 
     fn metadata(&self, path: &CiphertextPath) -> io::Result<Metadata> {
         Ok(Found::at(&self.root, path)?.metadata())
+    }
+
+    fn metadata_of_each(&self, paths: &[CiphertextPath]) -> Vec<io::Result<Metadata>> {
+        let mut held = None;
+        paths.iter().map(|path| self.metadata_within(&mut held, path)).collect()
     }
 
     fn list(&self, dir: &CiphertextPath) -> io::Result<Vec<Listed>> {

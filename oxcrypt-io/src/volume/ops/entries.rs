@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use oxcrypt_core::{Entry, Listing, Node, NodeAttributes, Probe};
+pub use oxcrypt_core::Seen;
+use oxcrypt_core::{Entry, Listing, Node, Probe};
 
 use crate::clock::Deadline;
 use crate::sched::plan::{Class, Outcome, Part};
@@ -23,15 +24,6 @@ pub enum Wanted {
     Kinds,
     /// Its length and times as well.
     Attributes,
-}
-
-/// What is known of one entry of a listing.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// The entry; `None` where it has no name, does not say what it is, or is gone.
-    pub node: Option<Arc<Node>>,
-    /// Its length and times; `None` where nobody asked, or storage does not tell.
-    pub attributes: Option<NodeAttributes>,
 }
 
 impl Volume {
@@ -112,17 +104,16 @@ impl Asked {
         entries.iter().map(one).collect()
     }
 
-    /// Asks storage, one entry after the other. Blocks.
+    /// Asks storage. Blocks.
     fn ask(&self, store: &Store, range: Range<usize>) -> Arc<[Seen]> {
         let entries = self.listing.entries().get(range).unwrap_or_default();
+        let (vault, now) = (&store.vault, store.now());
+        if self.wanted == Wanted::Attributes {
+            return vault.entries(&self.dir, entries, now).into();
+        }
         let one = |entry: &Entry| {
             let Entry::Sound(found) = entry else { return Seen::default() };
-            let Ok(node) = store.vault.node(&self.dir, found, store.now()) else { return Seen::default() };
-            let attributes = match self.wanted {
-                Wanted::Kinds => None,
-                Wanted::Attributes => store.vault.attributes(&node, store.now()).ok(),
-            };
-            Seen { node: Some(node), attributes }
+            Seen { node: vault.node(&self.dir, found, now).ok(), attributes: None }
         };
         entries.iter().map(one).collect()
     }
