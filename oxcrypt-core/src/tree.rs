@@ -101,17 +101,14 @@ impl Tree {
         now: Instant,
         ask: impl Fn(&CiphertextPath) -> Result<T>,
     ) -> Result<(T, Ticket)> {
-        let mut path = self.content_path(node)?;
         loop {
+            // First: what is moved before its path is asked for is told of by nobody then, and asked again.
             let ticket = self.look_at_content(node, now);
+            let path = self.content_path(node)?;
             match ask(&path) {
                 Ok(answer) => return Ok((answer, ticket)),
-                Err(error) => {
-                    let was = std::mem::replace(&mut path, self.content_path(node)?);
-                    if was == path {
-                        return Err(error);
-                    }
-                }
+                Err(error) if self.content_path(node)? == path => return Err(error),
+                Err(_) => {}
             }
         }
     }
