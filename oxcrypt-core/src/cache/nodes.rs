@@ -111,7 +111,10 @@ impl NodeCache {
     /// The node of a listed entry, if it needs no question: its kind is plain, or is known.
     pub(crate) fn node_of(&self, dir: &Arc<Node>, found: &Found, now: Instant) -> Option<Arc<Node>> {
         let id = dir.dir_id()?;
-        if found.kind().is_some() {
+        let known = self.entries.get(&(id.clone(), found.name.clone()));
+        let since = known.as_ref().map(|known| known.since);
+        let known = self.fresh(known, now).flatten().filter(|node| is_at(node, &found.stored));
+        if found.kind().is_some() && (known.is_none() || since < Some(found.since)) {
             // A listing that somebody holds may be older than what we have done since: then only storage can tell.
             let insert = || self.insert(dir, &found.name, &found.stored, &What::File, found.since);
             let node = self.changes.unless_changed_since(&(id, &found.name), found.since, insert);
@@ -119,10 +122,7 @@ impl NodeCache {
                 return node;
             }
         }
-        let known = self.entries.get(&(id.clone(), found.name.clone()));
-        let node = self.fresh(known, now)?.filter(|node| is_at(node, &found.stored))?;
-        node.found_in(dir);
-        Some(node)
+        known.inspect(|node| node.found_in(dir))
     }
 
     /// A fresh listing, with our own changes.

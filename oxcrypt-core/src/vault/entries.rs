@@ -35,7 +35,7 @@ impl Vault {
     /// What an entry is, with its attributes if memory has them.
     fn known(&self, dir: &Arc<Node>, entry: &Entry, now: Instant) -> Seen {
         let Entry::Sound(found) = entry else { return Seen::default() };
-        let node = self.node(dir, found, now).ok();
+        let node = self.resident.node(dir, found, now).ready().or_else(|| self.node(dir, found, now).ok());
         let attributes = node.as_ref().and_then(|node| self.resident.attributes(node, now).ready());
         Seen { node, attributes }
     }

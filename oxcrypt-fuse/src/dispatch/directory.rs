@@ -15,6 +15,8 @@ use crate::shown_name::shown;
 
 /// Entries that are looked at for one page, at most: those that do not fit are known for the next.
 const WINDOW: usize = 64;
+/// The same on storage that does not block, which tells of as many in no time. No page has room for more.
+const QUICK_WINDOW: usize = 192;
 /// `.` and `..` come first.
 const DOTS: u64 = 2;
 /// Numbers of entries in pages without attributes, where nothing is known of one.
@@ -65,7 +67,7 @@ impl Dispatch {
         page: Page,
     ) {
         let start = usize::try_from(position.saturating_sub(DOTS)).unwrap_or(usize::MAX);
-        let range = start..start.saturating_add(WINDOW);
+        let range = start..start.saturating_add(if self.may_block { WINDOW } else { QUICK_WINDOW });
         let wanted = match page {
             Page::Plain(_) => Wanted::Kinds,
             Page::Plus(_) => Wanted::Attributes,

@@ -16,6 +16,8 @@ use crate::volume::{Error, Question, Shared, Store, Volume};
 
 /// Entries that one operation asks about, one after the other. Operations of one request run beside each other.
 const PER_OPERATION: usize = 16;
+/// The same where storage does not block: it takes longer to wake a thread than to ask about a few.
+const PER_QUICK_OPERATION: usize = 64;
 
 /// How much is to be known of each entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,9 +128,10 @@ impl Shared {
         range: Range<usize>,
         known: Vec<Result<Seen, Seen>>,
     ) -> Pending<Vec<Seen>> {
-        let parts = known.chunks(PER_OPERATION).zip(0..).filter(|(seen, _)| seen.iter().any(Result::is_err));
-        let parts: Vec<_> =
-            parts.map(|(seen, number)| (seen.len(), range.start + number * PER_OPERATION)).collect();
+        let may_block = self.store.vault.habits().may_block;
+        let size = if may_block { PER_OPERATION } else { PER_QUICK_OPERATION };
+        let parts = known.chunks(size).zip(0..).filter(|(seen, _)| seen.iter().any(Result::is_err));
+        let parts: Vec<_> = parts.map(|(seen, number)| (seen.len(), range.start + number * size)).collect();
         let jobs = parts.iter().map(|&(len, start)| {
             let (asked, store) = (asked.clone(), Arc::clone(&self.store));
             let job: Job<Value> =
