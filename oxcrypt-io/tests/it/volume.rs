@@ -2,6 +2,7 @@
 //! hand.
 
 mod closing;
+mod conflicts;
 mod crashes;
 mod deadlines;
 mod ending;
@@ -11,7 +12,9 @@ mod histories;
 mod hits;
 pub(crate) mod house;
 mod late;
+mod late_results;
 mod model;
+mod newest;
 mod read_ahead;
 mod sharing;
 mod stale;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::storage::{
     Attributes, BlockStorage, Call, FaultyStorage, Gate, MemoryStorage, Method, Verdict,
@@ -131,6 +131,37 @@ impl House {
 
     pub(crate) fn reads(&self) -> u64 {
         self.storage.counts().of(Method::ReadAt)
+    }
+
+    /// What somebody who comes anew finds in storage.
+    pub(crate) fn stored(&self, text: &str) -> Vec<u8> {
+        let (fresh, now) = (self.fresh(), Instant::now());
+        let node = fresh.lookup(&fresh.root(), &name(text), now).unwrap();
+        let len = usize::try_from(fresh.attributes(&node, now).unwrap().len).unwrap();
+        let mut bytes = vec![0; len + 1];
+        let read = fresh.open(&node, now).unwrap().read_at(0, &mut bytes).unwrap();
+        bytes.truncate(read);
+        bytes
+    }
+
+    /// The names that he finds.
+    pub(crate) fn stored_names(&self) -> Vec<String> {
+        let fresh = self.fresh();
+        let listing = fresh.list(&fresh.root(), Instant::now()).unwrap();
+        listing.entries().iter().map(|entry| entry.shown().to_owned()).collect()
+    }
+
+    fn fresh(&self) -> Vault {
+        self.volume.vault().afresh(&VaultOptions::default())
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn until(&self, is_so: impl Fn() -> bool) {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_mins(1), "{:?}", self.volume.snapshot().census);
+            thread::yield_now();
+        }
     }
 
     /// Waits until nothing runs or waits any more, but for its time.
