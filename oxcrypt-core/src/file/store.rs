@@ -266,6 +266,10 @@ impl File {
                     Ok(_) => metadata = None,
                     // A store without times has none to set.
                     Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                    // Who may write to a file of another may not say when that was.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::PermissionDenied
+                            && self.resident().state().unsaved.is_when_written(later) => {}
                     // Said once: all else is stored, and to ask again would not help.
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refusal = Some(error),
                     Err(error) => return Err(Error::from(error).at(&path)),

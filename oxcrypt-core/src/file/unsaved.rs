@@ -120,11 +120,17 @@ impl Unsaved {
 
     /// Whether nothing is left to be done, but for zeros behind what storage has.
     pub(super) fn is_settled(&self) -> bool {
-        self.chunks.is_empty()
-            && self.header.is_none()
-            && !self.needs_cut
-            && !self.is_unasked
-            && self.later.is_none()
+        self.has_nothing_to_write() && !self.is_unasked && self.later.is_none()
+    }
+
+    /// Whether nothing is left that would change the content in storage.
+    fn has_nothing_to_write(&self) -> bool {
+        self.chunks.is_empty() && self.header.is_none() && !self.needs_cut
+    }
+
+    /// Whether no more is to be set than when the file was written to, which nobody asked for.
+    pub(super) fn is_when_written(&self, later: &Attributes) -> bool {
+        *later == Attributes { modified: self.written, ..Attributes::default() }
     }
 
     /// Keeps what storage has before it is cut, if that is whole.
@@ -247,6 +253,10 @@ impl ResidentFile {
         }
         state.content.len = state.content.len.max(len);
         state.unsaved.wrote(now);
+        if state.content.len <= state.content.valid && state.unsaved.has_nothing_to_write() {
+            // It was as long before. Storage would never know that this was a change.
+            state.unsaved.later.get_or_insert_default().modified = Some(now);
+        }
         Ok(())
     }
 

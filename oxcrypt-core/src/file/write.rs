@@ -83,10 +83,7 @@ impl File {
         self.expect_room(len)?;
         let _turn = self.turn();
         loop {
-            let (was, torn) = (self.len(), self.torn());
-            if len == was && len > 0 && torn.is_none() {
-                return Ok(());
-            }
+            let was = self.len();
             let done = if len == 0 {
                 let (header, cipher) = self.new_header();
                 self.resident().restart(header, cipher, now);

@@ -214,6 +214,41 @@ fn regression_an_empty_file_that_is_emptied_again_was_modified_then() {
     }
 }
 
+#[test]
+fn regression_a_file_that_is_given_the_length_it_has_was_modified_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let (storage, vault) = vault(&dir);
+    let file = lab::put(&vault, "file", b"content");
+    let acts: [fn(&File); 2] =
+        [|file| file.set_len(7, at(2_000)).unwrap(), |file| assert!(file.try_set_len(7, at(2_000)).unwrap())];
+    for act in acts {
+        set(&vault, &file, at(1_000));
+        act(&file);
+        assert_eq!(modified(&vault, &file), at(2_000));
+        flush(&file).unwrap();
+        assert_eq!(modified(&vault, &file), at(2_000));
+        let fresh = lab::open(&storage);
+        let seen = fresh.attributes(&find(&fresh, "file").unwrap(), Instant::now()).unwrap();
+        assert_eq!(seen.modified, Some(at(2_000)));
+        assert_eq!(lab::content(&file).unwrap(), b"content");
+    }
+}
+
+/// The file may be written to, and belongs to another.
+#[test]
+fn a_store_that_refuses_the_time_of_a_change_does_not_refuse_the_change() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", b"content")));
+    let vault = lab::open(&storage);
+    let file = lab::open_for_writing(&vault, "file").unwrap();
+    storage.on_call(|call| match call.method {
+        Method::SetAttributes => Verdict::Fail(std::io::ErrorKind::PermissionDenied),
+        _ => Verdict::Pass,
+    });
+    file.set_len(7, at(2_000)).unwrap();
+    flush(&file).unwrap();
+    assert!(!file.resident().is_unsaved());
+}
+
 // The host says that a file was changed when it was moved; who copies it, and compares, must not see that come late.
 #[cfg(unix)]
 #[test]
