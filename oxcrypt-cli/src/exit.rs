@@ -234,6 +234,7 @@ fn code_of_kind(kind: ErrorKind) -> Code {
         | ErrorKind::Incomplete => Code::Partial,
         ErrorKind::NoSpace
         | ErrorKind::QuotaExceeded
+        | ErrorKind::TooManyFiles
         | ErrorKind::PermissionDenied
         | ErrorKind::ReadOnly
         | ErrorKind::TimedOut

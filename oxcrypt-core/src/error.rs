@@ -51,6 +51,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// The storage gave no answer in time.
     TimedOut,
+    /// As many files are open as this process, or the system, may have.
+    TooManyFiles,
     /// The storage cannot do this.
     Unsupported,
     /// The storage failed otherwise.
@@ -78,6 +80,7 @@ impl ErrorKind {
             Self::PermissionDenied => "permission denied by the storage",
             Self::ReadOnly => "read-only",
             Self::TimedOut => "the storage did not answer in time",
+            Self::TooManyFiles => "too many open files",
             Self::Unsupported => "not supported by the storage",
             Self::Storage => "the storage failed",
         }
@@ -206,6 +209,7 @@ impl From<io::Error> for Error {
             // A server has put another file in the place of the open one. To open it again may help.
             Io::StaleNetworkFileHandle => ErrorKind::Incomplete,
             _ if is_link(&error) => ErrorKind::Damaged,
+            _ if is_want_of_handles(&error) => ErrorKind::TooManyFiles,
             _ => ErrorKind::Storage,
         };
         let detail = format!("{}: {error}", kind.text());
@@ -219,6 +223,20 @@ fn is_link(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
         error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}
+
+/// Whether no file can be opened because too many are. The standard library has no kind for that.
+fn is_want_of_handles(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        let wants = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
+        error.raw_os_error().is_some_and(|errno| wants.contains(&errno))
     }
     #[cfg(not(unix))]
     {

@@ -36,6 +36,8 @@ fn of_kind(kind: ErrorKind) -> Errno {
         ErrorKind::PermissionDenied => Errno::EACCES,
         ErrorKind::ReadOnly => Errno::EROFS,
         ErrorKind::TimedOut => Errno::ETIMEDOUT,
+        // The process that has too many open is not the one that asks.
+        ErrorKind::TooManyFiles => Errno::ENFILE,
         ErrorKind::Unsupported => Errno::EOPNOTSUPP,
     }
 }
@@ -50,5 +52,13 @@ mod tests {
         assert_eq!(of(&late).code(), Errno::ETIMEDOUT.code());
         let damaged = Error::from(oxcrypt_core::Error::new(ErrorKind::Damaged));
         assert_eq!(of(&damaged).code(), Errno::EIO.code());
+    }
+
+    #[test]
+    fn regression_want_of_handles_is_not_told_as_damage() {
+        for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+            let error = oxcrypt_core::Error::from(std::io::Error::from(errno));
+            assert_eq!(of(&Error::from(error)).code(), Errno::ENFILE.code());
+        }
     }
 }
