@@ -22,7 +22,10 @@ pub(super) const THREADS: u64 = 88 + 128;
 /// The largest crowd.
 const CROWD: usize = 10_000;
 
-/// For how long nothing is done beside them, in each pair.
+/// How long it takes until all that can begin beside them has begun, and stalled.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// For how long nothing is done beside them then, in each pair.
 const WAITING: Duration = Duration::from_secs(1);
 
 /// What may be added to whatever is answered at once.
@@ -47,6 +50,7 @@ pub(super) fn beside_a_crowd(variant: Variant, _: &Options) -> Vec<Finding> {
         }
         stage.freeze();
         let readers = stage.readers(0..CROWD);
+        thread::sleep(SETTLING);
         let before = stage.usage().busy;
         thread::sleep(WAITING);
         busy += stage.usage().busy.saturating_sub(before);
