@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use oxcrypt_core::Seen;
 use oxcrypt_core::{Entry, Listing, Node, Probe};
@@ -19,6 +19,10 @@ const PER_OPERATION: usize = 16;
 /// The same where storage does not block: it takes longer to wake a thread than to ask about a few.
 const PER_QUICK_OPERATION: usize = 64;
 
+/// For so long storage is asked about entries all of which memory has an older answer for. Longer than about one entry,
+/// because a store that is only slow takes longer to tell of many.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// How much is to be known of each entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -33,7 +37,8 @@ impl Volume {
     ///
     /// What memory knows costs nothing, as kinds of files do whose names are not shortened; for the rest storage is
     /// asked by a few operations, whatever the number of entries. An entry that cannot be told about does not fail the
-    /// others: it is empty here.
+    /// others: it is empty here. Where storage gives no answer in time, [`resident_entries`](Self::resident_entries) has
+    /// what there was before; it is not waited for as long where that is all there is to know.
     pub fn entries(
         &self,
         dir: &Arc<Node>,
@@ -48,7 +53,10 @@ impl Volume {
         if known.iter().all(Result::is_ok) {
             return Question::known(Ok(known.into_iter().flatten().collect()));
         }
-        Question::open(self.shared.ask_about(&asked, range, known))
+        let older = asked.known(&self.shared.store, range.clone(), self.shared.store.born);
+        let patience = self.shared.options.deadlines.entries;
+        let patience = if older.iter().all(Result::is_ok) { patience.min(PATIENCE) } else { patience };
+        Question::open(self.shared.ask_about(&asked, range, known, patience))
     }
 
     /// What memory has of the same, however old, at once: empty where that is nothing.
@@ -127,6 +135,7 @@ impl Shared {
         asked: &Asked,
         range: Range<usize>,
         known: Vec<Result<Seen, Seen>>,
+        patience: Duration,
     ) -> Pending<Vec<Seen>> {
         let may_block = self.store.vault.habits().may_block;
         let size = if may_block { PER_OPERATION } else { PER_QUICK_OPERATION };
@@ -142,7 +151,7 @@ impl Shared {
             Class::Meta,
             object(&asked.dir),
             jobs.collect(),
-            Deadline::at(self.store.clock.now() + self.options.deadlines.entries),
+            Deadline::at(self.store.clock.now() + patience),
         );
         let dir = Arc::clone(&asked.dir);
         let finish = move |settled: Settled<Value>| {

@@ -32,3 +32,29 @@ fn every_entry_is_told_though_storage_says_nothing_of_any_and_the_window_is_long
     }
     gate.open();
 }
+
+#[test]
+fn entries_that_memory_knew_are_not_waited_for_as_long_and_what_comes_late_is_for_the_next() {
+    let house = House::new(|fill| {
+        for number in 0..10 {
+            fill.file(&number.to_string(), b"x");
+        }
+    });
+    let root = house.root();
+    let listing = house.volume.list(&root).wait().unwrap();
+    let entries = || house.volume.entries(&root, &listing, 0..10, Wanted::Attributes);
+    entries().wait().unwrap();
+    house.clock.advance(Duration::from_mins(10));
+    let gate = house.hold(|call| call.method == Method::Metadata);
+    let asked = entries();
+    assert!(!asked.is_known());
+    let asked = asked.ask();
+    gate.wait_for(1);
+    house.clock.advance(Deadlines::default().entries / 10);
+    assert!(asked.wait().unwrap_err().is_timeout());
+    let seen = house.volume.resident_entries(&root, &listing, 0..10, Wanted::Attributes);
+    assert!(seen.iter().all(|seen| seen.attributes.as_ref().is_some_and(|attributes| attributes.len == 1)));
+    gate.open();
+    house.settle();
+    assert!(entries().is_known());
+}
