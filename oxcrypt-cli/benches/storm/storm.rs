@@ -17,6 +17,7 @@ mod prober;
 mod readers;
 mod report;
 mod samples;
+mod served;
 mod storage;
 mod subject;
 mod supervisor;

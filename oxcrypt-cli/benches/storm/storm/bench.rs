@@ -10,8 +10,9 @@ use super::prober::Prober;
 use super::readers::{Patience, Readers};
 use super::report::{self, Conclusion, Storm};
 use super::samples::Samples;
+use super::served::Served;
 use super::storage::{self, Frozen, Storage};
-use super::subject::{Served, Subject};
+use super::subject::Subject;
 use super::{goals, picture, supervisor, vault};
 
 /// How long readers may take to end when storage is back.
@@ -35,7 +36,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
             conclusion.control_is_missing |= subject.is_control;
             continue;
         }
-        let fill = |folder: &std::path::Path| vault::make(subject.vault, folder, options.amount(&subject));
+        let fill = |folder: &std::path::Path| vault::make(subject.vault, folder, subject.amount(&options));
         let Some(storage) = Storage::start(&options, fill) else { return skipped() };
         match measure(&options, &subject, &storage) {
             Ok(storms) => conclusion.add(&subject, storms),

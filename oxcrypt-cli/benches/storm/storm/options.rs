@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::subject::Subject;
-use super::vault::{Amount, Kind};
+use super::vault::Kind;
 
 /// More readers than this are a large storm.
 pub(crate) const LARGE: usize = 64;
@@ -114,17 +113,6 @@ impl Options {
     /// How many cold files the small storms of a subject need, for each is cold but once.
     pub(crate) fn small_files(&self) -> usize {
         self.readers.iter().filter(|readers| **readers <= LARGE).sum::<usize>() * self.rounds
-    }
-
-    /// How many files all storms of a subject need. The large ones share theirs, because they leave them cold.
-    pub(crate) fn amount(&self, subject: &Subject) -> Amount {
-        let cold = self.small_files();
-        let large = self.readers.iter().copied().filter(|readers| *readers > LARGE).max().unwrap_or(0);
-        match subject.vault {
-            Kind::Cryptomator => Amount { cold, sparse: large, large: 0 },
-            Kind::Gocryptfs if subject.is_control => Amount { cold, ..Amount::default() },
-            Kind::Gocryptfs | Kind::Plain => Amount { cold: cold + large, ..Amount::default() },
-        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::picture::{Curve, Point};
 use super::probe::Probe;
 use super::samples::{Samples, median};
-use super::subject::{Subject, Usage};
+use super::served::Usage;
+use super::subject::Subject;
 
 /// As many cold readers as a queue of this length has places stop what depends on it.
 const QUEUE: usize = 12;

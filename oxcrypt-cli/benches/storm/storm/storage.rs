@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::options::{self, Options};
-use super::subject::Served;
+use super::served::{Served, is_installed};
 use super::vault;
 use crate::child::{CEILING, Child, poll};
 use crate::mounts;
@@ -140,6 +140,6 @@ impl Rclone {
 
 /// Whether the programs that a store needs are here; else what to install.
 pub(crate) fn lacking(store: options::Store) -> Option<&'static str> {
-    (store == options::Store::Rclone && !super::subject::is_installed("rclone"))
+    (store == options::Store::Rclone && !is_installed("rclone"))
         .then_some("rclone (on Debian: apt-get install rclone fuse3)")
 }

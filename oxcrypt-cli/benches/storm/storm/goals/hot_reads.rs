@@ -10,7 +10,7 @@ use crate::storm::options::Options;
 use crate::storm::probe::Probe;
 use crate::storm::prober::Prober;
 use crate::storm::samples::{Samples, median};
-use crate::storm::subject::Usage;
+use crate::storm::served::Usage;
 use crate::storm::vault::{self, Amount};
 
 /// Pairs of phases.

@@ -7,7 +7,7 @@ use super::finding::Finding;
 use super::stage::{Setting, Stage};
 use crate::storm::options::Options;
 use crate::storm::samples::median;
-use crate::storm::subject::Usage;
+use crate::storm::served::Usage;
 use crate::storm::vault::Amount;
 
 /// How many cold files there are: more than memory holds.

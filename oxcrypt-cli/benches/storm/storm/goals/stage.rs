@@ -16,7 +16,7 @@ use crate::storm::caller::Caller;
 use crate::storm::probe::Probe;
 use crate::storm::prober::Prober;
 use crate::storm::readers::{Outcome, Patience, Readers};
-use crate::storm::subject::Usage;
+use crate::storm::served::Usage;
 use crate::storm::vault::{self, Amount, Kind};
 
 /// After this a probe has blocked.
