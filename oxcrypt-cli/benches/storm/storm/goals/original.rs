@@ -16,12 +16,13 @@ const FILES: usize = 300;
 const READERS: usize = 48;
 
 /// Reads blocks of one file after the other, at its head, its middle and its tail, and says what came of each, as long
-/// as there is a mount.
+/// as there is a mount. A line is written at once: dd writes it in pieces, between which those of others come.
 const READ: &str = r#"
     for reader in $(seq "$2"); do
         (while test -e hot; do
             for place in 0 400 799; do
-                dd if="large/large $((RANDOM % $1))" of=/dev/null bs=128K count=1 skip=$place status=none 2>&1 || :
+                said=$(dd if="large/large $((RANDOM % $1))" of=/dev/null bs=128K count=1 skip=$place status=none 2>&1) ||
+                    echo "$said"
             done
         done) &
     done
