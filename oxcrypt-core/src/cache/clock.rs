@@ -20,7 +20,12 @@ struct Ring<K, V> {
     free: Vec<usize>,
     hand: usize,
     weight: usize,
+    /// For so many values nothing of no use is looked for, because that took long the last time.
+    spared: usize,
 }
+
+/// Slots that are looked at for what is of no use, for each value on average.
+const LOOKS: usize = 64;
 
 struct Slot<K, V> {
     key: K,
@@ -31,7 +36,8 @@ struct Slot<K, V> {
 
 impl<K: Hash + Eq + Clone, V> ClockCache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let ring = Ring { places: HashMap::new(), slots: Vec::new(), free: Vec::new(), hand: 0, weight: 0 };
+        let (places, slots, free) = (HashMap::new(), Vec::new(), Vec::new());
+        let ring = Ring { places, slots, free, hand: 0, weight: 0, spared: 0 };
         Self { ring: RwLock::new(ring), capacity }
     }
 
@@ -82,7 +88,7 @@ impl<K: Hash + Eq + Clone, V> ClockCache<K, V> {
     }
 
     /// As [`insert`](Self::insert), but values that are of no use go first, and make no other go. For values that weigh the
-    /// same.
+    /// same. Where few are of no use, one is found now and then only: to look for it each time would take too long.
     pub(crate) fn insert_by_use(&self, key: K, value: V, weight: usize, is_of_use: impl Fn(&V) -> bool) {
         let mut dropped = Vec::new();
         let mut ring = self.write();
@@ -167,12 +173,20 @@ impl<K: Hash + Eq + Clone, V> Ring<K, V> {
         None
     }
 
-    /// Empties the next slot from the hand on whose value `is_it`, whoever has asked for it, and moves the hand on.
+    /// Empties the next slot from the hand on whose value `is_it`, whoever has asked for it, and moves the hand on. The longer
+    /// that takes the more seldom it is tried.
     fn evict_first(&mut self, is_it: impl Fn(&V) -> bool) -> Option<Slot<K, V>> {
+        if self.spared > 0 {
+            self.spared -= 1;
+            return None;
+        }
         let places = (self.hand..self.slots.len()).chain(0..self.hand);
         let is_there =
             |place: &usize| matches!(self.slots.get(*place), Some(Some(slot)) if is_it(&slot.value));
-        let place = { places }.find(is_there)?;
+        let mut looked = 0;
+        let found = { places }.inspect(|_| looked += 1).find(is_there);
+        self.spared = looked / LOOKS;
+        let place = found?;
         self.hand = (place + 1) % self.slots.len();
         self.take_at(place)
     }
@@ -230,6 +244,29 @@ mod tests {
         insert(6);
         assert_eq!(([1, 3, 4].iter().filter_map(|key| cache.get(key)).count(), cache.get(&6)), (2, Some(6)));
         assert_eq!(cache.weight(), 3);
+    }
+
+    #[test]
+    fn who_looks_for_what_is_of_no_use_looks_at_few_on_average() {
+        use std::cell::Cell;
+
+        const KEPT: usize = 4_096;
+        let (cache, looked) = (ClockCache::new(KEPT), Cell::new(0));
+        let insert = |key: usize, of_use: bool| {
+            cache.insert_by_use(key, of_use, 1, |of_use| {
+                looked.set(looked.get() + 1);
+                *of_use
+            });
+        };
+        // All of them of use but for one at most, and then what comes is of use, or is not.
+        for key in 0..=KEPT {
+            insert(key, key != 0);
+        }
+        looked.set(0);
+        for key in 0..10 * KEPT {
+            insert(KEPT + 1 + key, key % 3 == 0);
+        }
+        assert!(looked.get() < 10 * KEPT * 100, "{}", looked.get());
     }
 
     #[test]
