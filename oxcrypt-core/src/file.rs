@@ -54,13 +54,16 @@ pub struct File {
     writable: bool,
     /// How often what was unsaved had been given up when whoever has this was told last.
     losses_told: AtomicU64,
+    /// How often memory had been wrong about the file when it opened this by what it had: see
+    /// [`expect_believed`](Self::expect_believed).
+    believed: Option<u64>,
 }
 
 impl File {
     pub(crate) fn new(shared: Arc<Shared>, context: Arc<FileContext>, writable: bool) -> Self {
         shared.enter();
         let losses_told = AtomicU64::new(shared.resident.losses());
-        Self { shared, context, writable, losses_told }
+        Self { shared, context, writable, losses_told, believed: None }
     }
 
     /// The entry it was opened by.
@@ -116,15 +119,17 @@ impl File {
     /// ciphertext became shorter while it was read. Else what the storage says.
     ///
     /// Before it says either, it asks once whether somebody else has changed the file since it was opened, and reads the
-    /// file as it is now.
+    /// file as it is now. Where memory alone had opened it, and it was another one already, that is `NotFound`.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize> {
         if buf.is_empty() {
             return Ok(0);
         }
-        self.of_one_state(|| {
+        let len = self.of_one_state(|| {
             let (content, result) = self.read_content(offset, buf);
             (content, true, result)
-        })
+        })?;
+        self.expect_believed()?;
+        Ok(len)
     }
 
     /// Reads until the result is sound, or is that of a state of the content that storage has. `read` returns which

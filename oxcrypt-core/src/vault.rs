@@ -291,9 +291,9 @@ impl Vault {
     }
 
     /// Opens a file for reading without asking storage, which is asked by the first who reads what memory lacks: then the file
-    /// has to be this one still, and else that read fails with `NotFound`. `known` is what [`Resident::file`] has of it.
-    /// `None` where memory knows of another one meanwhile, or of none, and where storage could not tell that one has taken
-    /// its place. Never blocks on storage.
+    /// has to be this one still, or that read fails with `NotFound`; and nobody reads on where others had changed it, see
+    /// [`File::expect_believed`]. `known` is what [`Resident::file`] has of it. `None` where memory knows of another one
+    /// meanwhile, or of none, and where storage could not tell that one has taken its place. Never blocks on storage.
     ///
     /// Who removes such a file, or puts another in its place, has it [opened](Self::open_in_storage) before: else nobody reads
     /// on what memory lacks.

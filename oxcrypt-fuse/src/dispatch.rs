@@ -171,3 +171,8 @@ fn is_gone(node: &Node, errno: Errno) -> bool {
 fn or_stale(node: &Node, errno: Errno) -> Errno {
     if is_gone(node, errno) { Errno::ESTALE } else { errno }
 }
+
+/// What who reads a file that is open is told: memory has opened it, and storage has another one there, or none.
+fn of_open(errno: Errno) -> Errno {
+    if errno.code() == Errno::ENOENT.code() { Errno::ESTALE } else { errno }
+}

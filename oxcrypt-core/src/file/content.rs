@@ -33,6 +33,8 @@ pub(super) struct Content {
     pub(super) identity: Option<Identity>,
     /// The storage cannot tell whether a change was one of this file, or of the path: no other handle may share it.
     pub(super) is_apart: bool,
+    /// We have stored it ourselves. Some stores date that anew when they have sent it on.
+    pub(super) is_ours: bool,
 }
 
 /// What a read of a range has to bring in.
@@ -63,6 +65,7 @@ impl Content {
             modified: metadata.modified,
             identity: metadata.identity,
             is_apart: false,
+            is_ours: false,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Opening files: in storage, or with what memory has of them, and then in storage when somebody needs more.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::read::Patience;
+use super::resident::State;
 use super::{File, FileContext, ResidentFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::{Node, NodeKind};
@@ -48,7 +50,9 @@ impl FileContext {
         let shared = self.share(node, known, &mut None, now);
         known.set_unopened(shared.handle().is_none());
         // Whoever lets go of what others have open closes it, so it goes into the file that is returned.
-        Some(File::new(shared, Arc::clone(self), false))
+        let mut file = File::new(shared, Arc::clone(self), false);
+        file.believed = Some(known.believe());
+        Some(file)
     }
 
     /// Opens a file that somebody has open for what is wanted.
@@ -93,6 +97,22 @@ impl FileContext {
 }
 
 impl File {
+    /// Says that the file was another one already when memory [opened](crate::Vault::open_resident) it, if storage has told so
+    /// since: who has read of it as it was must not read on as it is. Never blocks on storage.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub fn expect_believed(&self) -> Result<()> {
+        if self.believed.is_none_or(|refutations| self.resident().state().refutations == refutations) {
+            return Ok(());
+        }
+        let changed = Error::new(ErrorKind::NotFound);
+        Err(self.name(
+            changed.because("others had changed the file before it was opened, and memory did not know"),
+        ))
+    }
+
     /// The storage's handle. Where memory alone has opened the file, storage is asked for it now, unless this is not to wait.
     pub(super) fn handle(&self, patience: Patience) -> Result<Arc<dyn BlockFile>> {
         match (self.shared.handle(), patience) {
@@ -113,9 +133,28 @@ impl File {
 }
 
 impl ResidentFile {
+    /// Takes note that somebody reads what memory has, and storage has not been asked. Returns how often that was wrong so far.
+    fn believe(&self) -> u64 {
+        let mut state = self.state_mut();
+        // Where memory has nothing of the content, nobody reads any of it.
+        state.is_believed |= !state.content.is_unvouched();
+        state.refutations
+    }
+
     /// Whether storage could tell if another file took the place of this one.
     fn can_be_told(&self) -> bool {
         let content = self.content();
         content.identity.is_some() || content.modified.is_some()
+    }
+}
+
+impl State {
+    /// Whether the content is what storage tells now. Those who believed it learn that, or that it is not.
+    pub(super) fn is_as_believed(&mut self, metadata: &Metadata) -> bool {
+        let content = &self.content;
+        let is_it = content.looks_like(metadata);
+        let may_be_it = is_it || (content.is_ours && content.stored_len == metadata.len);
+        self.refutations += u64::from(mem::take(&mut self.is_believed) && !may_be_it);
+        is_it
     }
 }

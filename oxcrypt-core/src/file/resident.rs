@@ -42,6 +42,10 @@ pub(super) struct State {
     pub(super) lost_durability: Option<Arc<Error>>,
     /// How often what was unsaved was given up.
     pub(super) losses: u64,
+    /// Whether somebody has opened it with what memory has, and storage has not told since what it is.
+    pub(super) is_believed: bool,
+    /// How often storage told then that others had changed it before.
+    pub(super) refutations: u64,
     /// Reads of storage under way.
     pub(super) flights: Vec<Arc<Flight>>,
     /// What the file is like, apart from what is unsaved, since it has no name any more.
@@ -68,6 +72,8 @@ impl ResidentFile {
             unsaved: Unsaved::default(),
             lost_durability: None,
             losses: 0,
+            is_believed: false,
+            refutations: 0,
             flights: Vec::new(),
             gone: None,
         };
@@ -308,7 +314,7 @@ impl ResidentFile {
     /// stored yet stands.
     pub(super) fn observe(&self, metadata: &Metadata) {
         let mut state = self.state_mut();
-        if !state.is_unsaved() && !state.content.looks_like(metadata) {
+        if !state.is_unsaved() && !state.is_as_believed(metadata) {
             state.content = self.new_content(metadata);
         }
     }
@@ -326,7 +332,7 @@ impl ResidentFile {
     /// was done to it before.
     pub(super) fn opened(&self, metadata: &Metadata) {
         let mut state = self.state_mut();
-        if !state.is_unsaved() && (metadata.modified.is_none() || !state.content.looks_like(metadata)) {
+        if !state.is_unsaved() && (!state.is_as_believed(metadata) || metadata.modified.is_none()) {
             state.content = self.new_content(metadata);
         }
     }
@@ -344,7 +350,7 @@ impl ResidentFile {
             _ => false,
         };
         let has_changed =
-            !state.is_unsaved() && (metadata.modified.is_none() || !state.content.looks_like(metadata));
+            !state.is_unsaved() && (!state.is_as_believed(metadata) || metadata.modified.is_none());
         if has_changed {
             state.content = Content { is_apart: !is_known, ..self.new_content(metadata) };
         }

@@ -383,7 +383,7 @@ impl ResidentFile {
         state.unsaved.is_unasked = false;
         // Something else may have been set meanwhile.
         state.unsaved.later.take_if(|later| Some(&**later) == set);
-        state.content.modified = metadata.modified;
+        (state.content.modified, state.content.is_ours) = (metadata.modified, true);
         if state.is_unsaved() {
             // Somebody has written on meanwhile.
             return;

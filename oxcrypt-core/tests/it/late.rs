@@ -95,7 +95,7 @@ fn one_that_nobody_needs_more_of_is_never_opened() {
 }
 
 #[test]
-fn what_was_changed_meanwhile_is_read_as_it_is_and_nothing_as_it_was() {
+fn what_others_have_changed_is_read_by_who_opens_it_again_and_not_by_who_may_have_read_what_was() {
     let scene = Scene::new();
     let file = scene.open();
     let others = lab::open(&scene.storage);
@@ -104,10 +104,44 @@ fn what_was_changed_meanwhile_is_read_as_it_is_and_nothing_as_it_was() {
     flush(&writer).unwrap();
     date(&scene.storage, &others, "file", 2);
     head_is_there(&file);
-    let mut read = vec![0; 2 * P];
-    assert_eq!(file.read_at(0, &mut read).unwrap(), 2 * P);
-    assert!(read == bytes(LEN + P, 2)[..2 * P], "one state of the file");
-    assert!(content(&file).unwrap() == bytes(LEN + P, 2));
+    assert_eq!(failure(&file), ErrorKind::NotFound);
+    assert_eq!(file.read_at(0, &mut [0; 10]).unwrap_err().kind(), ErrorKind::NotFound);
+    let again = scene.vault.open(&scene.node, Instant::now()).unwrap();
+    assert!(content(&again).unwrap() == bytes(LEN + P, 2));
+    // And by who opens it from memory, now that it knows.
+    let known = scene.vault.resident().file(scene.node.id()).ready().unwrap();
+    let again = scene.vault.open_resident(&scene.node, &known, Instant::now()).unwrap();
+    assert!(content(&again).unwrap() == bytes(LEN + P, 2));
+}
+
+#[test]
+fn where_nobody_can_have_read_what_was_all_of_it_is_read_as_it_is() {
+    let scene = Scene::new();
+    let unread = find(&scene.vault, "other").unwrap();
+    let opened = scene.vault.open(&unread, Instant::now()).unwrap();
+    let known = scene.vault.resident().file(unread.id()).ready().unwrap();
+    let file = scene.vault.open_resident(&unread, &known, Instant::now()).unwrap();
+    let others = lab::open(&scene.storage);
+    let writer = lab::open_for_writing(&others, "other").unwrap();
+    lab::write(&writer, 0, &bytes(LEN, 2)).unwrap();
+    flush(&writer).unwrap();
+    date(&scene.storage, &others, "other", 2);
+    drop(scene.vault.open(&unread, Instant::now()).unwrap());
+    assert!(content(&file).unwrap() == bytes(LEN, 2));
+    assert!(content(&opened).unwrap() == bytes(LEN, 2));
+}
+
+#[test]
+fn what_we_have_stored_ourselves_is_read_on_when_the_store_dates_it_anew() {
+    let scene = Scene::new();
+    let writer = scene.vault.open_for_writing(&scene.node, Instant::now()).unwrap();
+    lab::write(&writer, 0, &bytes(LEN, 2)).unwrap();
+    flush(&writer).unwrap();
+    drop(writer);
+    date(&scene.storage, &scene.vault, "file", 2);
+    let file = scene.open();
+    drop(scene.vault.open(&scene.node, Instant::now()).unwrap());
+    assert!(content(&file).unwrap() == bytes(LEN, 2));
 }
 
 #[test]

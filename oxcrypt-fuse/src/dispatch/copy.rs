@@ -7,7 +7,7 @@ use fuser::{Errno, FileHandle, ReplyWrite};
 use oxcrypt_core::Cleartext;
 use oxcrypt_io::volume::OpenFile;
 
-use super::{Asker, Dispatch};
+use super::{Asker, Dispatch, of_open};
 
 /// As much as is copied for one request, in bytes. Whoever wants more asks again. Where memory has what is copied, each
 /// piece goes on within the answer to the one before, and threads that answer have little room for that: a piece takes
@@ -67,7 +67,7 @@ impl Dispatch {
         self.ask("copy", copy.asker, &about, question, move |dispatch, bytes| match bytes {
             Ok(bytes) if bytes.is_empty() => copy.end(),
             Ok(bytes) => dispatch.copy_piece(copy, &bytes),
-            Err(errno) => copy.fail(errno),
+            Err(errno) => copy.fail(of_open(errno)),
         });
     }
 

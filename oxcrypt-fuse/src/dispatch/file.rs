@@ -8,7 +8,7 @@ use fuser::{
 };
 use oxcrypt_io::volume::OpenFile;
 
-use super::{Asker, Dispatch, or_stale};
+use super::{Asker, Dispatch, of_open, or_stale};
 use crate::handles::{Handle, OpenedFile};
 use crate::inodes::{Inode, number};
 use crate::options::DirectIo;
@@ -88,9 +88,7 @@ impl Dispatch {
         }
         self.ask("read", asker, file.node(), question, move |_, bytes| match bytes {
             Ok(bytes) => reply.data(&bytes),
-            // Memory has opened it, and storage has another file there by now, or none.
-            Err(errno) if errno.code() == Errno::ENOENT.code() => reply.error(Errno::ESTALE),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(of_open(errno)),
         });
     }
 

@@ -249,7 +249,7 @@ fn while_a_name_is_being_made_what_the_kernel_knows_of_its_directory_is_answered
 
 #[test]
 fn what_memory_has_opened_says_estale_where_storage_has_another_file_by_then() {
-    for is_replaced in [false, true] {
+    for way in ["removed", "replaced", "changed"] {
         let Some(house) = house(options(2, DirectIo::Always), VolumeOptions::default()) else { return };
         read_page(&house, "cold 5").succeed();
         let gate = house.hold(|call| call.method == Method::Open);
@@ -262,7 +262,10 @@ open({opened:?}, O_CREAT)
 wait_for({go:?})
 assert os.pread(file, 4096, 0) == bytes(range(251)) * 16 + bytes(range(80))
 assert refused(os.pread, file, 4096, 140_000) == 'ESTALE'
-assert os.pread(file, 10, 0) == bytes(range(10))
+if {way:?} == 'changed':
+    assert refused(os.pread, file, 10, 0) == 'ESTALE'
+else:
+    assert os.pread(file, 10, 0) == bytes(range(10))
 "
         ));
         poll(CEILING, || opened.exists().then_some(())).expect("a file that memory has opened");
@@ -272,10 +275,15 @@ assert os.pread(file, 10, 0) == bytes(range(10))
         let others = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
         let (root, now) = (others.root(), Instant::now());
         let [cold, hot] = ["cold 5", "hot"].map(|name| Name::new(name).unwrap());
-        if is_replaced {
-            others.rename((&root, &hot), (&root, &cold), Replace::Always, now).unwrap();
-        } else {
-            others.remove(&root, &cold, now).unwrap();
+        match way {
+            "removed" => others.remove(&root, &cold, now).unwrap(),
+            "replaced" => others.rename((&root, &hot), (&root, &cold), Replace::Always, now).unwrap(),
+            _ => {
+                let file = others.lookup(&root, &cold, now).unwrap();
+                let file = others.open_for_writing(&file, now).unwrap();
+                file.write_at(file.len(), b"more", SystemTime::now()).unwrap();
+                file.flush(now).unwrap();
+            }
         }
         fs::write(&go, "").unwrap();
         let ended = reader.ended_within(CEILING).expect("an end");

@@ -28,8 +28,8 @@ impl Volume {
     ///
     /// Memory answers this at once only of what is not all stored, because of the rest only storage knows whether the file is
     /// still there. Where storage takes long, what memory has of the file is opened, as
-    /// [`oxcrypt_core::Vault::open_resident`]: who first reads more has it opened, and gets the file as it is then, or
-    /// `NotFound` where it is another one.
+    /// [`oxcrypt_core::Vault::open_resident`]: who first reads more has it opened, or gets `NotFound` where it is
+    /// another one, or was changed before.
     ///
     /// Those who ask while it is being opened get the same one. One that comes too late for all of them serves who has opened
     /// it from memory, or is closed again.

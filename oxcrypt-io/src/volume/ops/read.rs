@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use oxcrypt_core::chunk::PAYLOAD_LEN;
-use oxcrypt_core::{Assembly, Block, ContentId, Probe};
+use oxcrypt_core::{Assembly, Block, ContentId, File, Probe};
 
 use crate::clock::Deadline;
 use crate::sched::plan::{Class, Part, Verdict};
@@ -48,6 +48,10 @@ impl Volume {
         let Some(assembly) = file.resident().begin(offset, len) else {
             return Question::open(self.shared.read_alone(&wanted));
         };
+        // Afterwards, so that what the range is made of is what is judged.
+        if let Err(error) = file.with(File::expect_believed) {
+            return Question::known(Err(error.into()));
+        }
         if assembly.missing().next().is_none()
             && let Probe::Ready(bytes) = assembly.finish(&[])
         {
@@ -121,6 +125,9 @@ impl Shared {
         let Some(assembly) = wanted.file.resident().begin(wanted.offset, wanted.len) else {
             return Step::Again(Box::new(self.read_alone(&wanted)));
         };
+        if let Err(error) = wanted.file.with(File::expect_believed) {
+            return Step::Done(Err(error.into()));
+        }
         match assembly.finish(&[]) {
             Probe::Ready(bytes) if !assembly.is_unread() => Step::Done(bytes.map_err(Error::from)),
             _ => Step::Again(Box::new(self.read_blocks(wanted, assembly, false))),

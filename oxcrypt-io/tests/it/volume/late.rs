@@ -4,13 +4,13 @@ use std::io;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use oxcrypt_core::storage::{BlockStorage as _, Method, Replace, Verdict};
-use oxcrypt_core::{ErrorKind, Node};
+use oxcrypt_core::{ErrorKind, Node, VaultOptions};
 use oxcrypt_io::volume::Deadlines;
 
-use super::house::{BLOCK, House, content, name};
+use super::house::{BLOCK, House, content, name, set_time};
 
 const PATIENCE: Duration = Duration::from_millis(30);
 const LEN: usize = 3 * BLOCK;
@@ -133,6 +133,73 @@ fn regression_where_memory_has_learnt_meanwhile_that_it_is_another_file_storage_
     gate.open();
     let file = open.wait().unwrap();
     assert_eq!(*volume.read(&file, 0, LEN).wait().unwrap(), content(LEN));
+}
+
+/// Somebody else writes over all of a file.
+fn rewrite(house: &House, node: &Node, bytes: &[u8]) {
+    let (others, now) = (house.volume.vault().afresh(&VaultOptions::default()), Instant::now());
+    let file = others.lookup(&others.root(), &name("file"), now).unwrap();
+    let file = others.open_for_writing(&file, now).unwrap();
+    file.write_at(0, bytes, SystemTime::now()).unwrap();
+    file.flush(now).unwrap();
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    set_time(&*house.storage, &node.ciphertext_path(), modified);
+}
+
+#[test]
+fn regression_nobody_reads_a_part_of_the_file_as_it_was_when_he_opened_it_and_the_rest_as_it_is() {
+    // Memory has all of the file or a part, and learns of the change by the opening, or by what somebody else asks.
+    for (cached, by_opening) in [(LEN, true), (LEN, false), (100, true), (100, false)] {
+        let (house, node) = house();
+        let volume = &house.volume;
+        volume.read(&house.open("file"), 0, cached).wait().unwrap();
+        house.settle();
+        let now = vec![7; LEN];
+        rewrite(&house, &node, &now);
+        let held = house.hold(|call| call.method == Method::Open);
+        let open = volume.open(&node).ask();
+        held.wait_for(1);
+        house.clock.advance(PATIENCE);
+        let file = open.wait().unwrap();
+        assert_eq!(*volume.read(&file, 0, 100).wait().unwrap(), content(LEN)[..100]);
+        if !by_opening {
+            house.clock.advance(Duration::from_mins(1));
+            volume.attributes(&node).wait().unwrap();
+        }
+        held.open();
+        house.settle();
+        for (offset, len) in [(BLOCK as u64, 10), (0, 10), (0, LEN + 1)] {
+            let read = volume.read(&file, offset, len).wait();
+            assert_eq!(read.unwrap_err().kind(), Some(ErrorKind::NotFound), "{cached} {by_opening}");
+        }
+        let again = volume.open(&node).wait().unwrap();
+        assert!(*volume.read(&again, 0, LEN).wait().unwrap() == now);
+    }
+}
+
+#[test]
+fn who_has_opened_it_from_memory_reads_what_is_written_to_it_later_as_everybody_does() {
+    let (house, node) = house();
+    let volume = &house.volume;
+    let gate = house.hold(|call| call.method == Method::Open);
+    let open = volume.open(&node).ask();
+    gate.wait_for(1);
+    house.clock.advance(PATIENCE);
+    let file = open.wait().unwrap();
+    gate.open();
+    house.settle();
+    let ours = house.open_for_writing("file");
+    volume.set_len(&ours, 10).wait().unwrap();
+    assert_eq!(*volume.read(&file, 0, LEN).wait().unwrap(), content(LEN)[..10]);
+    volume.flush(&ours).wait().unwrap();
+    drop(ours);
+    house.settle();
+    // Storage has told since then that the file was the one that memory knew.
+    let now = vec![7; LEN];
+    rewrite(&house, &node, &now);
+    house.clock.advance(Duration::from_mins(1));
+    volume.attributes(&node).wait().unwrap();
+    assert!(*volume.read(&file, 0, LEN).wait().unwrap() == now);
 }
 
 #[test]
