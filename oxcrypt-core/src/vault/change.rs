@@ -122,7 +122,10 @@ impl Vault {
                 return gone.map_or(Err(error), |file| file.set_when_gone(&change, known));
             }
         };
-        self.resident.registry.touched(node.id(), &metadata);
+        // A time of modification that we have not set may be that of a change by others, which is still to be noticed.
+        if change.modified.is_some() {
+            self.resident.registry.touched(node.id(), &metadata);
+        }
         self.resident.nodes.adopt_attributes(node, &self.tree.attributes_from(node, &metadata), now);
         Ok(())
     }

@@ -12,6 +12,7 @@ use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{CiphertextPath, DirId, Entry, ErrorKind, File, Name, Stored, Vault, VaultOptions};
 
 use crate::fixtures::{unlock, unlock_with};
+use crate::lab::{self, Lab};
 use crate::plain::Plain;
 
 /// No test waits longer for what is to happen at once.
@@ -466,4 +467,25 @@ fn regression_a_failed_sync_is_not_forgotten_where_others_touch_the_file() {
     vault.attributes(file.node(), now + Duration::from_mins(1)).unwrap();
     assert_ne!(file.resident().content_id(), was, "the change was noticed");
     assert_eq!(file.sync(now).unwrap_err().kind(), ErrorKind::Storage);
+}
+
+#[test]
+fn regression_whoever_sets_no_time_of_modification_hides_no_change_of_others() {
+    let storage = Lab::GCM.filled(|vault| drop(lab::put(vault, "file", &lab::bytes(100, 0))));
+    let (vault, others) = (lab::open(&storage), lab::open(&storage));
+    let (node, now) = (lab::find(&vault, "file").unwrap(), Instant::now());
+    let at = |seconds| Some(lab::at(seconds));
+    let date = |seconds| {
+        let modified = Attributes { modified: at(seconds), ..Attributes::default() };
+        storage.set_attributes(&vault.content_path(&node), &modified).unwrap();
+    };
+    date(1);
+    assert!(lab::read(&vault, "file").unwrap() == lab::bytes(100, 0));
+    let writer = lab::open_for_writing(&others, "file").unwrap();
+    lab::write(&writer, 0, &lab::bytes(100, 1)).unwrap();
+    lab::flush(&writer).unwrap();
+    date(2);
+    let used = Attributes { accessed: at(3), ..Attributes::default() };
+    vault.set_attributes(&node, &used, now).unwrap();
+    assert!(lab::content(&vault.open(&node, now).unwrap()).unwrap() == lab::bytes(100, 1));
 }
