@@ -15,7 +15,7 @@ use oxcrypt_core::{CiphertextPath, VaultOptions};
 use oxcrypt_io::clock::ManualClock;
 use oxcrypt_io::volume::{Deadlines, Volume, VolumeOptions};
 
-use super::house::{filled, name, unlock};
+use super::house::{filled, name, settle, unlock, until};
 
 /// A storage whose files close when somebody lets them, once they are asked to wait.
 #[derive(Debug)]
@@ -126,9 +126,7 @@ impl Bench {
     fn let_close(&self) {
         let before = self.closed();
         self.let_go.send(()).unwrap();
-        while self.closed() == before {
-            thread::yield_now();
-        }
+        until(&self.volume, || self.closed() > before);
     }
 
     fn wait_for_close(&self) {
@@ -191,9 +189,7 @@ fn an_opening_that_comes_late_is_closed_with_the_file_that_memory_has_opened() {
     let file = open.wait().unwrap();
     gate.open();
     // Who reads more has the handle that came late, or opens another, which is closed while the file stays open.
-    while bench.volume.snapshot().census.classes.iter().any(|count| count.waiting + count.running > 0) {
-        thread::yield_now();
-    }
+    settle(&bench.volume);
     assert_eq!(*bench.volume.read(&file, 0, 10).wait().unwrap(), *b"content");
     assert_eq!(bench.closed(), 1);
     drop(file);

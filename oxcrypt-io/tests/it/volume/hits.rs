@@ -10,7 +10,7 @@ use oxcrypt_core::{DirId, ErrorKind, Node, VaultOptions};
 use oxcrypt_io::clock::SystemClock;
 use oxcrypt_io::volume::{Volume, VolumeOptions};
 
-use super::house::{House, content, name, unlock};
+use super::house::{House, content, name, unlock, until};
 
 #[test]
 fn with_every_storage_call_hanging_each_resident_operation_answers() {
@@ -153,9 +153,7 @@ fn the_names_that_follow_are_there_before() {
     for number in 0..3 {
         lookup(number).wait().unwrap();
     }
-    while volume.snapshot().census.flights > 0 {
-        std::thread::yield_now();
-    }
+    until(&volume, || volume.snapshot().census.flights == 0);
     for number in 3..20 {
         let found = lookup(number);
         assert!(found.is_known(), "{number}");

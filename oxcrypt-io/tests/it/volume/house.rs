@@ -94,9 +94,7 @@ impl House {
         let volume = Volume::start(vault, VolumeOptions::default(), Arc::clone(&clock) as _).unwrap();
         let house = Self { storage, clock, volume };
         // The first question of a volume is for the free space.
-        while house.volume.statfs().is_none() {
-            thread::yield_now();
-        }
+        house.until(|| house.volume.statfs().is_some());
         house.settle();
         house
     }
@@ -155,19 +153,30 @@ impl House {
         self.volume.vault().afresh(&VaultOptions::default())
     }
 
-    /// Waits until something is so.
+    /// As [`until`] of its volume.
     pub(crate) fn until(&self, is_so: impl Fn() -> bool) {
-        let since = Instant::now();
-        while !is_so() {
-            assert!(since.elapsed() < Duration::from_mins(1), "{:?}", self.volume.snapshot().census);
-            thread::yield_now();
-        }
+        until(&self.volume, is_so);
     }
 
-    /// Waits until nothing runs or waits any more, but for its time.
+    /// As [`settle`] of its volume.
     pub(crate) fn settle(&self) {
-        while self.volume.snapshot().census.classes.iter().any(|count| count.waiting + count.running > 0) {
-            thread::yield_now();
-        }
+        settle(&self.volume);
     }
+}
+
+/// Waits until something is so that the volume brings about.
+pub(crate) fn until(volume: &Volume, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_mins(1), "it never is so: {:#?}", volume.snapshot());
+        thread::yield_now();
+    }
+}
+
+/// Waits until nothing runs or waits any more, but for its time.
+pub(crate) fn settle(volume: &Volume) {
+    until(volume, || {
+        let census = volume.snapshot().census;
+        census.classes.iter().all(|count| count.waiting + count.running == 0)
+    });
 }

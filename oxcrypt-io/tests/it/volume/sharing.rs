@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use oxcrypt_core::storage::{BlockStorage, Method, OpenMode};
@@ -86,9 +85,7 @@ fn eviction_between_fill_and_reply_starts_nobody_over() {
         house.hold(move |call| call.method == Method::ReadAt && calls.fetch_add(1, Ordering::SeqCst) == 2);
     let read = house.volume.read(&file, BLOCK as u64, 3 * BLOCK).ask();
     gate.wait_for(1);
-    while house.volume.snapshot().census.flights > 1 {
-        thread::yield_now();
-    }
+    house.until(|| house.volume.snapshot().census.flights <= 1);
     gate.open();
     assert_eq!(*read.wait().unwrap(), content(4 * BLOCK)[BLOCK..]);
     assert_eq!(house.reads() - before, 3);
