@@ -107,6 +107,11 @@ impl Dispatch {
         }
     }
 
+    /// Refuses to open one more file where that might take the last one from everything else.
+    fn expect_room(&self) -> Result<(), Errno> {
+        self.handles.expect_room(self.volume.descriptors())
+    }
+
     /// Somebody uses it now.
     fn is_used(&self) {
         let age = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -12,7 +12,7 @@ use oxcrypt_io::volume::OpenFile;
 pub(crate) struct Handles {
     open: Mutex<HashMap<u64, Handle>>,
     next: AtomicU64,
-    /// As many may be open at once.
+    /// As many files of the process may be taken for them.
     most: usize,
 }
 
@@ -50,10 +50,11 @@ impl Handles {
         Self { open: Mutex::default(), next: AtomicU64::new(0), most }
     }
 
-    /// Refuses where programs have so many open that one more would be missing elsewhere. There every request would fail, and
-    /// nothing that others have written could be stored.
-    pub(crate) fn expect_room(&self) -> Result<(), Errno> {
-        if self.len() < self.most { Ok(()) } else { Err(Errno::ENFILE) }
+    /// Refuses where so many files of the process are `taken` for what programs have open, or have closed and storage does not
+    /// take, that one more would be missing elsewhere. There every request would fail, and nothing that others have written
+    /// could be stored.
+    pub(crate) fn expect_room(&self, taken: usize) -> Result<(), Errno> {
+        if taken < self.most { Ok(()) } else { Err(Errno::ENFILE) }
     }
 
     pub(crate) fn insert(&self, handle: Handle) -> FileHandle {

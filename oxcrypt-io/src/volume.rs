@@ -85,6 +85,7 @@ pub use unsaved::Unsaved;
 
 use admission::Admission;
 use look_ahead::Names;
+use open_file::Descriptors;
 use pace::Pace;
 use question::{Ask, Pending, take_one};
 use space::KnownSpace;
@@ -111,6 +112,7 @@ struct Shared {
     admission: Admission,
     waiting: AllWaiting,
     later: Later,
+    descriptors: Descriptors,
 }
 
 /// What operations work with: the vault, and its time.
@@ -145,6 +147,7 @@ impl Volume {
             admission: Admission::default(),
             waiting: AllWaiting::default(),
             later: Later::default(),
+            descriptors: Descriptors::none(),
         });
         shared.refresh_space();
         Ok(Self { shared })
@@ -167,6 +170,13 @@ impl Volume {
         self.shared.admission.close();
         self.shared.scheduler.drain();
         self.shared.store_no_more();
+    }
+
+    /// How many of the files that the process may have open are taken at most: by files that somebody has open, that are closed
+    /// and not stored yet, or whose closing has not ended. One that memory alone has opened counts as well. Never blocks.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        self.shared.descriptors.all()
     }
 
     /// What the threads are doing. Touches no storage.

@@ -22,6 +22,7 @@ mod slow_store;
 mod answering;
 mod callers;
 mod commands;
+mod descriptors;
 mod ending;
 mod killed;
 mod mounted;

@@ -74,10 +74,11 @@ impl Dispatch {
         if let Some(handle) = handle {
             return Ok(self.volume.set_len(&self.handles.written(handle)?, len));
         }
-        Ok(match self.handles.writer_of(node.id()) {
-            Some(file) => self.volume.set_len(&file, len),
-            None => self.volume.truncate(node, len),
-        })
+        if let Some(file) = self.handles.writer_of(node.id()) {
+            return Ok(self.volume.set_len(&file, len));
+        }
+        self.expect_room()?;
+        Ok(self.volume.truncate(node, len))
     }
 
     fn set_others(self: &Arc<Self>, asker: Asker, node: Arc<Node>, set: SetAttributes, reply: ReplyAttr) {

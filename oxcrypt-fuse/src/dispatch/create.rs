@@ -35,6 +35,9 @@ impl Dispatch {
             // What the kernel says of such a file system.
             return reply.error(Errno::EPERM);
         }
+        if let Err(errno) = self.expect_room() {
+            return reply.error(errno);
+        }
         let new = New { dir, name, kind: NodeKind::File, mode };
         self.make(asker, &new, Volume::create, move |dispatch, file| {
             dispatch.reply_made(asker, file.map(|file| Arc::clone(file.node())), reply);
@@ -82,7 +85,7 @@ impl Dispatch {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        if let Err(errno) = self.handles.expect_room() {
+        if let Err(errno) = self.expect_room() {
             return reply.error(errno);
         }
         let exclusive = OFlags::from_bits_retain(flags.cast_unsigned()).contains(OFlags::EXCL);

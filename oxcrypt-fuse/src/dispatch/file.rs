@@ -23,7 +23,7 @@ impl Dispatch {
         if writes && self.read_only {
             return reply.error(Errno::EROFS);
         }
-        if let Err(errno) = self.handles.expect_room() {
+        if let Err(errno) = self.expect_room() {
             return reply.error(errno);
         }
         let node = match self.inodes.get(ino) {

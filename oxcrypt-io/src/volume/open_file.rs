@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oxcrypt_core::{Block, ErrorKind, File, Node, ResidentFile};
@@ -25,6 +26,7 @@ pub struct OpenFile {
     resident: Arc<ResidentFile>,
     /// There until this is dropped.
     file: Option<File>,
+    descriptors: Option<Descriptors>,
     writable: bool,
     pub(super) pattern: Mutex<Pattern>,
     pub(super) marks: Marks,
@@ -35,10 +37,12 @@ impl OpenFile {
     pub(super) fn new(file: File, shared: Arc<Shared>) -> Self {
         let (node, resident) = (Arc::clone(file.node()), Arc::clone(file.resident()));
         let writable = file.is_writable();
+        let descriptors = Some(shared.descriptors.of(&file, shared.store.vault.habits().may_block));
         Self {
             node,
             resident,
             file: Some(file),
+            descriptors,
             writable,
             pattern: Mutex::default(),
             marks: Marks::default(),
@@ -92,10 +96,43 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let file = self.file.take();
+        let (file, descriptors) = (self.file.take(), self.descriptors.take());
         if let Some(file) = file.and_then(|file| self.shared.keep_until_stored(&self.node, file)) {
-            self.shared.drop_later(&self.node, file);
+            // They are there until it is closed.
+            self.shared.drop_later(&self.node, (file, descriptors));
         }
+    }
+}
+
+/// Files of the process that open files hold.
+pub(super) struct Descriptors {
+    all: Arc<AtomicUsize>,
+    /// What of them this stands for.
+    count: usize,
+}
+
+impl Descriptors {
+    /// None, and those of every open file are to be counted by this.
+    pub(super) fn none() -> Self {
+        Self { all: Arc::default(), count: 0 }
+    }
+
+    /// What one open file takes until this is dropped. Where storage may block it may be read by another handle than it is
+    /// written by.
+    fn of(&self, file: &File, may_block: bool) -> Self {
+        let count = if file.is_writable() && may_block { 2 } else { 1 };
+        self.all.fetch_add(count, Ordering::Relaxed);
+        Self { all: Arc::clone(&self.all), count }
+    }
+
+    pub(super) fn all(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 

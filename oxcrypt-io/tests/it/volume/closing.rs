@@ -156,6 +156,20 @@ fn releasing_a_handle_whose_close_hangs_blocks_nobody() {
 }
 
 #[test]
+fn a_file_whose_close_hangs_takes_a_descriptor_until_it_is_closed() {
+    let bench = Bench::new();
+    let node = bench.volume.lookup(&bench.volume.vault().root(), &name("file")).wait().unwrap();
+    let file = bench.volume.open(&node).wait().unwrap();
+    settle(&bench.volume);
+    assert_eq!(bench.volume.descriptors(), 1);
+    bench.volume.release(file);
+    bench.wait_for_close();
+    assert_eq!(bench.volume.descriptors(), 1);
+    bench.let_close();
+    until(&bench.volume, || bench.volume.descriptors() == 0);
+}
+
+#[test]
 fn a_file_that_was_opened_too_late_is_closed_again() {
     let bench = Bench::new();
     let node = bench.volume.lookup(&bench.volume.vault().root(), &name("file")).wait().unwrap();
