@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use oxcrypt_core::storage::{BlockStorage, MemoryStorage, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::unlock::{Locked, Passphrase};
-use oxcrypt_core::{DirId, ErrorKind, Name, Node, Vault, VaultOptions};
+use oxcrypt_core::{DirId, ErrorKind, Name, Node, Probe, Vault, VaultOptions};
 use shuttle::thread;
 
 /// Tries many interleavings at random, and many more that differ in few decisions.
@@ -241,5 +241,24 @@ fn a_directory_that_is_removed_takes_nothing_with_it_that_was_made_in_it() {
             (Ok(()), Err(ErrorKind::NotEmpty)) | (Err(ErrorKind::NotFound), Ok(())) => {}
             both => panic!("{both:?}"),
         }
+    });
+}
+
+#[test]
+fn regression_a_file_that_memory_opens_while_another_closes_it_is_told_as_unopened() {
+    check(|| {
+        let (_storage, vault) = vault();
+        let a = lookup(&vault, &vault.root(), "a").unwrap();
+        let node = lookup(&vault, &a, "file").unwrap();
+        vault.open(&node, Instant::now()).unwrap().read_at(0, &mut [0; 10]).unwrap();
+        let Probe::Ready(known) = vault.resident().file(node.id()) else { panic!("memory has it") };
+        let open = || vault.open_resident(&node, &known, Instant::now()).unwrap();
+        let first = open();
+        let closer = thread::spawn(move || drop(first));
+        let second = open();
+        closer.join().unwrap();
+        assert!(known.is_unopened());
+        drop(second);
+        assert!(!known.is_unopened());
     });
 }

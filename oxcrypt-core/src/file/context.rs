@@ -82,7 +82,6 @@ impl FileContext {
         let mut handle = Some(Handle { file: handle.into(), writable });
         let shared = self.share(node, resident, &mut handle, now);
         drop(handle.and_then(|handle| shared.offer_handle(handle)));
-        resident.set_unopened(false);
         shared
     }
 
@@ -146,7 +145,6 @@ impl FileContext {
         shared.leave();
         self.give_up_hopeless(shared);
         if !shared.is_open() {
-            shared.resident.set_unopened(false);
             self.registry.closed(&shared.node, &shared.resident);
         }
         if shared.node.is_gone() {

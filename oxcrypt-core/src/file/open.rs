@@ -48,7 +48,6 @@ impl FileContext {
             return None;
         }
         let shared = self.share(node, known, &mut None, now);
-        known.set_unopened(shared.handle().is_none());
         // Whoever lets go of what others have open closes it, so it goes into the file that is returned.
         let mut file = File::new(shared, Arc::clone(self), false);
         file.believed = Some(known.believe());

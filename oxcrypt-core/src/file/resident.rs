@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::node::NodeAttributes;
 use crate::probe::Probe;
 use crate::storage::{Metadata, Owner};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What memory has of a file: length, content key, chunks that storage does not have yet, and those of the others that
@@ -29,8 +29,8 @@ pub struct ResidentFile {
     pub(super) tally: Tally,
     pub(super) budget: Arc<Budget>,
     state: RwLock<State>,
-    /// Whether memory alone has opened it for all who have it open.
-    unopened: AtomicBool,
+    /// How many have it open with nothing but what memory has.
+    pub(super) unopened: AtomicUsize,
 }
 
 /// All that changes of a resident file, under one lock that is never held across storage.
@@ -83,7 +83,7 @@ impl ResidentFile {
             tally: Tally::default(),
             budget,
             state: RwLock::new(state),
-            unopened: AtomicBool::new(false),
+            unopened: AtomicUsize::new(0),
         }
     }
 
@@ -155,11 +155,7 @@ impl ResidentFile {
     /// [`Vault::open_in_storage`](crate::Vault::open_in_storage).
     #[must_use]
     pub fn is_unopened(&self) -> bool {
-        self.unopened.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_unopened(&self, is_unopened: bool) {
-        self.unopened.store(is_unopened, Ordering::Release);
+        self.unopened.load(Ordering::Acquire) > 0
     }
 
     /// Whether memory has anything of it that the next one to open it would have to ask storage for, but for its length.

@@ -52,11 +52,19 @@ impl Shared {
 
     /// Somebody has opened it.
     pub(super) fn enter(&self) {
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        if handle.is_none() {
+            self.resident.unopened.fetch_add(1, Ordering::AcqRel);
+        }
         self.users.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Somebody has it open no longer.
     pub(super) fn leave(&self) {
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        if handle.is_none() {
+            self.resident.unopened.fetch_sub(1, Ordering::AcqRel);
+        }
         self.users.fetch_sub(1, Ordering::AcqRel);
     }
 
@@ -82,13 +90,21 @@ impl Shared {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
         match &*handle {
             Some(there) if there.writable || !offered.writable => Some(offered),
-            _ => handle.replace(offered),
+            _ => self.put(&mut handle, offered),
         }
     }
 
     /// Takes another handle, and returns the one before.
     pub(super) fn replace_handle(&self, handle: Handle) -> Option<Handle> {
-        self.handle.write().unwrap_or_else(PoisonError::into_inner).replace(handle)
+        self.put(&mut self.handle.write().unwrap_or_else(PoisonError::into_inner), handle)
+    }
+
+    /// Under the lock of the handle, where nobody enters or leaves.
+    fn put(&self, place: &mut Option<Handle>, handle: Handle) -> Option<Handle> {
+        if place.is_none() {
+            self.resident.unopened.fetch_sub(self.users.load(Ordering::Acquire), Ordering::AcqRel);
+        }
+        place.replace(handle)
     }
 
     /// The [turn](Self::turn), if nobody has it.
