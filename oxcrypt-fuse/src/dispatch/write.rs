@@ -1,6 +1,7 @@
 //! Writing files, and having storage take what was written.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use fuser::{Errno, FileHandle, ReplyEmpty, ReplyWrite, WriteFlags};
 use oxcrypt_core::chunk::MAX_FILE_LEN;
@@ -107,7 +108,14 @@ impl Dispatch {
         let Some(end) = offset.checked_add(len) else { return reply.error(Errno::EFBIG) };
         let more = end.saturating_sub(file.resident().len());
         if more == 0 {
-            return reply.ok();
+            // Nothing is changed, and yet it counts as a change: so it does on other file systems.
+            let modified = Attributes { modified: Some(SystemTime::now()), ..Attributes::default() };
+            let question = self.volume.set_attributes(file.node(), modified);
+            return self.ask("fallocate", asker, file.node(), question, |_, set| match set {
+                // Who may write to a file of another may not set its time.
+                Err(errno) if errno.code() == Errno::EACCES.code() => reply.ok(),
+                set => answer(set.map(drop), reply),
+            });
         }
         if end <= MAX_FILE_LEN && self.volume.statfs().is_some_and(|space| space.available < more) {
             return reply.error(Errno::ENOSPC);

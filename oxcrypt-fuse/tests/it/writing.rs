@@ -130,7 +130,9 @@ def fallocate(mode, offset, length):
         raise OSError(ctypes.get_errno(), "fallocate")
 fallocate(0, 0, 100_000)
 assert fstat(handle).st_size == 100_000
+os.utime("file", (1_000_000_000, 1_000_000_000))
 fallocate(0, 10, 10)
+assert os.stat("file").st_mtime > 1_500_000_000, "it counts as a change, as elsewhere"
 assert fstat(handle).st_size == 100_000 and read_all("file") == b"begin" + bytes(99_995)
 for mode in [1, 3, 16, 32]:
     assert refused(fallocate, mode, 0, 4096) == "ENOTSUP"
