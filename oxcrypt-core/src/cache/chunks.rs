@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ClockCache;
-use crate::chunk::ChunkIndex;
+use crate::chunk::{ChunkIndex, PAYLOAD_LEN};
 use crate::cleartext::Cleartext;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -59,6 +59,18 @@ impl ChunkCache {
 
     pub(crate) fn get(&self, content: ContentId, index: ChunkIndex) -> Option<ClearChunk> {
         self.chunks.look(&(content, index), |kept| Arc::clone(&kept.chunk))
+    }
+
+    /// Forgets a state of the content that nobody will ask for again, which has so many chunks. Of a longer file than could be
+    /// kept that is done for the first of them only: the others go with time, as they would by themselves.
+    pub(crate) fn forget(&self, tally: &Tally, content: ContentId, chunks: u64) {
+        let most = self.chunks.capacity() as u64 / PAYLOAD_LEN;
+        let mut indexes = 0..chunks.min(most);
+        while tally.has_any()
+            && let Some(index) = indexes.next()
+        {
+            self.chunks.remove(&(content, ChunkIndex(index)));
+        }
     }
 
     pub(crate) fn insert(&self, tally: &Tally, content: ContentId, index: ChunkIndex, chunk: ClearChunk) {

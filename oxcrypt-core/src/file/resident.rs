@@ -397,8 +397,11 @@ impl State {
 
 impl Drop for ResidentFile {
     fn drop(&mut self) {
-        let bytes = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).unsaved.bytes();
-        self.budget.give_back(bytes);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.budget.give_back(state.unsaved.bytes());
+        let content = &state.content;
+        // Whoever opens the file again gets another state of the content.
+        self.chunks.forget(&self.tally, content.id, content.len / PAYLOAD_LEN + 1);
     }
 }
 

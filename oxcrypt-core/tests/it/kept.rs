@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use oxcrypt_core::storage::{Attributes, BlockStorage as _, FaultyStorage, MemoryStorage, Method};
+use oxcrypt_core::storage::{Attributes, BlockStorage as _, FaultyStorage, MemoryStorage, Method, Replace};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
 use oxcrypt_core::{DirId, Node, Vault, VaultOptions};
 
 use crate::fixtures::unlock_with;
-use crate::lab::{content, find};
+use crate::lab::{Lab, content, find, open_with, put, remove, rename};
 
 /// More than memory keeps.
 const MANY: usize = 5_000;
@@ -96,4 +96,25 @@ fn what_is_kept_of_closed_files_is_bounded() {
         read(&vault, node);
     }
     assert_eq!(whole(&vault, &files), 4_096);
+}
+
+#[test]
+fn regression_chunks_of_files_that_are_gone_make_no_others_go() {
+    const CHUNK: usize = 32_768;
+    let storage = Arc::new(FaultyStorage::new(&Lab::GCM.empty()));
+    // Four chunks, with what it takes to find them.
+    let options = VaultOptions::default().chunk_cache_bytes(4 * (CHUNK + 128));
+    let vault = open_with(&storage, &options);
+    let hot = put(&vault, "hot", &vec![7; 2 * CHUNK]);
+    for gone in 0..20 {
+        drop(put(&vault, "new", &vec![gone; CHUNK]));
+        if gone % 2 == 0 {
+            remove(&vault, "new").unwrap();
+        } else {
+            rename(&vault, "new", "replaced", Replace::Always).unwrap();
+        }
+    }
+    let reads = storage.counts().of(Method::ReadAt);
+    assert_eq!(content(&hot).unwrap(), vec![7; 2 * CHUNK]);
+    assert_eq!(storage.counts().of(Method::ReadAt), reads);
 }
