@@ -37,6 +37,9 @@ const BEATS: usize = 13;
 const OLD: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)];
 /// How many such lines there may be at once. Of more there is only said how many.
 const LINES: usize = 8;
+/// A table of as many is kept while nobody waits. One that thousands have used is given back: it would be full of traces of
+/// them, and grow to twice its size when the next thousands come.
+const FEW: usize = 256;
 /// As much as `/proc` says of a thread, mostly.
 const STATUS_LEN: usize = 4_096;
 
@@ -48,7 +51,8 @@ pub(crate) struct Callers {
 
 #[derive(Default)]
 struct Waiting {
-    requests: HashMap<RequestId, Request>,
+    /// Boxed: a table has room for more than there are, and has that twice while it grows.
+    requests: HashMap<RequestId, Box<Request>>,
     turns: Turns,
     next: u64,
     watcher_sleeps: bool,
@@ -112,7 +116,7 @@ impl Callers {
         waiting.turns.enter(id);
         let since = Instant::now();
         let request = Request { operation, thread, process: None, place, since, waiter: None, told: 0 };
-        waiting.requests.insert(id, request);
+        waiting.requests.insert(id, Box::new(request));
         if waiting.watcher_sleeps {
             self.somebody.notify_one();
         }
@@ -135,6 +139,7 @@ impl Callers {
         if waiting.requests.is_empty() {
             // Nobody may look for a long time, where each is answered before somebody does.
             waiting.turns.clear();
+            waiting.requests.shrink_to(FEW);
         }
     }
 
@@ -187,7 +192,7 @@ impl Callers {
     /// Who wants to leave, of those whose turn it is to be looked at.
     fn leavers(&self) -> Vec<(WaiterId, Why)> {
         let mut round = Round { began: Instant::now(), leavers: Vec::new(), old: Vec::new() };
-        let is_time = |waiting: &HashMap<RequestId, Request>, id| {
+        let is_time = |waiting: &HashMap<RequestId, Box<Request>>, id| {
             waiting.get(&id).is_none_or(|request| request.since.elapsed() >= PATIENCE)
         };
         while round.may_take(EFFORT / 3)
@@ -219,7 +224,10 @@ impl Callers {
         round.leavers
     }
 
-    fn next<T>(&self, next: impl FnOnce(&mut Turns, &HashMap<RequestId, Request>) -> Option<T>) -> Option<T> {
+    fn next<T>(
+        &self,
+        next: impl FnOnce(&mut Turns, &HashMap<RequestId, Box<Request>>) -> Option<T>,
+    ) -> Option<T> {
         let waiting = &mut *self.lock();
         next(&mut waiting.turns, &waiting.requests)
     }
@@ -316,5 +324,19 @@ mod tests {
         let mut waiting = callers.lock();
         assert!(waiting.requests.is_empty() && waiting.turns.known() == 0);
         assert_eq!(waiting.turns.next_new(|_| true), None);
+    }
+
+    #[test]
+    fn regression_the_room_that_a_crowd_took_is_given_back() {
+        let callers = Callers { waiting: Mutex::default(), somebody: Condvar::new() };
+        for _ in 0..3 {
+            let crowd: Vec<_> =
+                (0..10_000).map(|thread| callers.enter("read", thread, CiphertextPath::root())).collect();
+            assert!(callers.lock().requests.capacity() < 15_000, "what has gone is not counted any more");
+            for id in crowd {
+                callers.leave(id);
+            }
+            assert!(callers.lock().requests.capacity() < 2 * FEW);
+        }
     }
 }

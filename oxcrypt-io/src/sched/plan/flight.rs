@@ -83,6 +83,9 @@ impl<W: Work> Flight<W> {
     }
 }
 
+/// Tables of as many are kept while there are none.
+const FEW: usize = 256;
+
 /// All flights, and where to join them.
 pub(super) struct Flights<W: Work> {
     last: u64,
@@ -129,6 +132,11 @@ impl<W: Work> Flights<W> {
                 entry.remove();
             }
         }
+        if self.all.is_empty() {
+            // Thousands leave traces in a table, for which it would grow to twice its size when the next thousands come.
+            self.all.shrink_to(FEW);
+            self.keys.shrink_to(FEW);
+        }
         Some(*flight)
     }
 
@@ -138,5 +146,44 @@ impl<W: Work> Flights<W> {
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sched::Calls;
+    use crate::sched::plan::{Outcome, WaiterId};
+
+    #[test]
+    fn regression_the_room_that_a_crowd_took_is_given_back() {
+        let mut flights = Flights::<Calls<u64, ()>>::new();
+        for _ in 0..3 {
+            let crowd: Vec<_> = (0..10_000).map(|number| board(&mut flights, number)).collect();
+            for capacity in [flights.all.capacity(), flights.keys.capacity()] {
+                assert!(capacity < 15_000, "what has gone is not counted any more");
+            }
+            for id in crowd {
+                flights.remove(id);
+            }
+            assert!(flights.all.capacity() < 2 * FEW && flights.keys.capacity() < 2 * FEW);
+        }
+    }
+
+    fn board(flights: &mut Flights<Calls<u64, ()>>, number: u64) -> FlightId {
+        let id = flights.next_id();
+        flights.insert(
+            id,
+            Flight {
+                object: ObjectId(number),
+                class: Class::Demand,
+                key: Some(number),
+                pages: 0..1,
+                turns: Vec::new(),
+                waiters: Crowd::One(WaiterId(number)),
+                state: State::Waiting { job: Box::new(|| Outcome::Done(())), wait: Wait::Slot(number) },
+            },
+        );
+        id
     }
 }
