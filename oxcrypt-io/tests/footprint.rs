@@ -4,7 +4,8 @@
 
 use std::alloc::System;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use oxcrypt_core::storage::{Attributes, BlockStorage, FaultyStorage, Gate, MemoryStorage, Method, Verdict};
 use oxcrypt_core::testing::{Recipe, VaultBuilder};
@@ -22,13 +23,19 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 static TURN: Mutex<()> = Mutex::new(());
 
 struct House {
+    storage: Arc<FaultyStorage>,
     volume: Volume,
+    clock: Arc<ManualClock>,
     gate: Arc<Gate>,
 }
 
 impl House {
     /// So many files of this length, whose content storage does not give.
     fn new(files: usize, len: usize) -> Self {
+        Self::with(files, len, &VaultOptions::default())
+    }
+
+    fn with(files: usize, len: usize, options: &VaultOptions) -> Self {
         let storage = MemoryStorage::default();
         let builder = VaultBuilder::create(&storage, Recipe::default()).unwrap();
         for number in 0..files {
@@ -38,15 +45,22 @@ impl House {
         }
         let storage = Arc::new(FaultyStorage::new(&storage));
         let locked = Locked::read(Arc::clone(&storage) as _).unwrap();
-        let vault = locked.unlock(&Passphrase::new("passphrase"), &VaultOptions::default()).unwrap();
+        let vault = locked.unlock(&Passphrase::new("passphrase"), options).unwrap();
         let clock = Arc::new(ManualClock::default());
-        let volume = Volume::start(Arc::new(vault), VolumeOptions::default(), clock).unwrap();
-        let gate = Arc::new(Gate::default());
-        let held = Arc::clone(&gate);
-        storage.on_call(move |call| {
+        let volume =
+            Volume::start(Arc::new(vault), VolumeOptions::default(), Arc::clone(&clock) as _).unwrap();
+        let mut house = Self { storage, volume, clock, gate: Arc::default() };
+        house.hang();
+        house
+    }
+
+    /// From now on content is held back again.
+    fn hang(&mut self) {
+        self.gate = Arc::new(Gate::default());
+        let held = Arc::clone(&self.gate);
+        self.storage.on_call(move |call| {
             if call.method == Method::ReadAt { Verdict::Hold(Arc::clone(&held)) } else { Verdict::Pass }
         });
-        Self { volume, gate }
     }
 
     /// Opens all of them and reads a page of each.
@@ -99,4 +113,27 @@ fn the_first_read_of_a_file_holds_a_buffer_for_no_more_than_is_wanted_while_it_h
     house.gate.open();
     drop(open);
     assert!(each < CHUNK + 6_000, "{each} bytes");
+}
+
+#[test]
+fn what_a_crowd_took_is_given_back_however_often_it_comes() {
+    const FILES: usize = 2_000;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // No chunk is kept, so that all of them hang each time.
+    let mut house = House::with(FILES, 100, &VaultOptions::default().chunk_cache_bytes(0));
+    let after = [(); 6].map(|()| {
+        house.hang();
+        let open = house.read_all(FILES);
+        house.gate.open();
+        drop(open);
+        while house.volume.snapshot().census.flights > 0 {
+            thread::yield_now();
+        }
+        // By then nobody remembers which files storage had at hand.
+        house.clock.advance(Duration::from_mins(2));
+        allocated()
+    });
+    // What is known of the files now came with the first two.
+    let grown = after[5].saturating_sub(after[1]);
+    assert!(grown < 10_000, "{grown} bytes: {after:?}");
 }
