@@ -25,6 +25,8 @@ fn finish(house: &House, hung: usize, gate: &Gate) -> Vec<Unsaved> {
     thread::scope(|scope| {
         let finished = scope.spawn(|| house.volume.finish(PATIENCE));
         gate.wait_for(hung);
+        // Time passes for what hangs alone.
+        house.until(|| house.volume.unsaved().len() <= hung);
         house.until(|| {
             house.clock.advance(PATIENCE);
             finished.is_finished()
