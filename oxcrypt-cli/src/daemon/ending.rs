@@ -137,7 +137,7 @@ impl Running {
 
     /// A mount that others ended may be dead and in the tree still: somebody ended its connection.
     fn check_gone(&self) -> Result<()> {
-        if !self.mount.is_seen().unwrap_or(false) {
+        if !self.mount.is_seen().map_err(|error| self.failed(&error))? {
             return Ok(());
         }
         let at = &self.about.mountpoint;

@@ -53,10 +53,7 @@ impl Volume {
         if known.iter().all(Result::is_ok) {
             return Question::known(Ok(known.into_iter().flatten().collect()));
         }
-        let older = asked.known(&self.shared.store, range.clone(), self.shared.store.born);
-        let patience = self.shared.options.deadlines.entries;
-        let patience = if older.iter().all(Result::is_ok) { patience.min(PATIENCE) } else { patience };
-        Question::open(self.shared.ask_about(&asked, range, known, patience))
+        Question::open(self.shared.ask_about(&asked, range, known))
     }
 
     /// What memory has of the same, however old, at once: empty where that is nothing.
@@ -135,10 +132,12 @@ impl Shared {
         asked: &Asked,
         range: Range<usize>,
         known: Vec<Result<Seen, Seen>>,
-        patience: Duration,
     ) -> Pending<Vec<Seen>> {
         let may_block = self.store.vault.habits().may_block;
         let size = if may_block { PER_OPERATION } else { PER_QUICK_OPERATION };
+        let patience = self.options.deadlines.entries;
+        let has_older = || asked.known(&self.store, range.clone(), self.store.born).iter().all(Result::is_ok);
+        let patience = if may_block && has_older() { patience.min(PATIENCE) } else { patience };
         let parts = known.chunks(size).zip(0..).filter(|(seen, _)| seen.iter().any(Result::is_err));
         let parts: Vec<_> = parts.map(|(seen, number)| (seen.len(), range.start + number * size)).collect();
         let jobs = parts.iter().map(|&(len, start)| {
